@@ -1,0 +1,197 @@
+"""A net as ONNX nodes: no tracing, no torch. The values that walk through the net are names in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from kopal.nets.fold import Weights, fold_batch_norm
+from kopal.nets.layers import (
+    Activation,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    LocalResponseNorm,
+    MaxPool,
+    Normalize,
+)
+from kopal.nets.net import Net
+from kopal.nets.run import Table, run
+
+# Pinned, so that the same net and weights give the same bytes under every version of the onnx package.
+OPSET = 17
+IR_VERSION = 8
+
+
+class Graph:
+    """An ONNX graph while it is written: nodes and constants in the order of their making."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        """A named constant of the graph; the same name twice is the same constant."""
+        self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return name
+
+    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """One node with one output, named by it."""
+        self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attributes))
+        return output
+
+    def model(self, name: str, image: tuple[int, int, int], outputs: Mapping[str, tuple[int, tuple[Any, ...]]]) -> onnx.ModelProto:
+        """The finished model: input `pixels` uint8 (N, H, W, C), outputs as name → (element type, shape)."""
+        graph = helper.make_graph(
+            self.nodes,
+            name,
+            [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", *image])],
+            [helper.make_tensor_value_info(output, kind, shape) for output, (kind, shape) in outputs.items()],
+            list(self.constants.values()),
+        )
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="kopal"
+        )
+
+
+def feature_model(net: Net, weights: Weights) -> onnx.ModelProto:
+    """pixels uint8 (N, H, W, C) → features float32 (N, D): a net that ends in a vector, batch norm folded."""
+    graph = Graph()
+    last = _emit(graph, net, weights)
+    graph.node("Identity", [last], "features")
+    return graph.model(net.name, net.image, {"features": (TensorProto.FLOAT, ("N", "D"))})
+
+
+def classifier_model(net: Net, weights: Weights, temperature: float, classes: int) -> onnx.ModelProto:
+    """The contract's face: pixels → scores, probabilities = softmax(scores / temperature), label = argmax."""
+    graph = Graph()
+    graph.node("Identity", [_emit(graph, net, weights)], "scores")
+    graph.constant("temperature", np.float32(temperature).reshape(()))
+    graph.node("Div", ["scores", "temperature"], "tempered")
+    graph.node("Softmax", ["tempered"], "probabilities", axis=-1)
+    graph.node("ArgMax", ["scores"], "label", axis=-1, keepdims=0, select_last_index=0)
+    outputs: dict[str, tuple[int, tuple[Any, ...]]] = {
+        "scores": (TensorProto.FLOAT, ("N", classes)),
+        "probabilities": (TensorProto.FLOAT, ("N", classes)),
+        "label": (TensorProto.INT64, ("N",)),
+    }
+    return graph.model(net.name, net.image, outputs)
+
+
+def _emit(graph: Graph, net: Net, weights: Weights) -> str:
+    net, weights = fold_batch_norm(net, weights)
+    # Moving bytes is four times cheaper than moving floats: transpose first, cast after.
+    graph.node("Transpose", ["pixels"], "planes", perm=[0, 3, 1, 2])
+    graph.node("Cast", ["planes"], "image", to=TensorProto.FLOAT)
+    return run(net.body, weights, "image", _table(graph))
+
+
+def _table(graph: Graph) -> Table[str, NDArray[np.float32]]:
+    def leaf(emit: _Emit) -> Callable[[Any, str, Weights, str], str]:
+        return lambda layer, path, weights, x: emit(graph, layer, path, weights, x)
+
+    return Table(
+        {kind: leaf(emit) for kind, emit in _LEAVES.items()},
+        add=lambda path, first, second: graph.node("Add", [first, second], f"{path}.sum"),
+        multiply=lambda path, x, gate: graph.node("Mul", [x, gate], f"{path}.product"),
+        concat=lambda path, branches: graph.node("Concat", branches, f"{path}.concat", axis=1),
+    )
+
+
+def _parameters(graph: Graph, path: str, weights: Weights, names: Sequence[str]) -> list[str]:
+    return [graph.constant(f"{path}.{name}", weights[f"{path}.{name}"]) for name in names]
+
+
+def _conv(graph: Graph, layer: Conv, path: str, weights: Weights, x: str) -> str:
+    parameters = _parameters(graph, path, weights, ["weight", "bias"] if layer.bias else ["weight"])
+    return graph.node(
+        "Conv",
+        [x, *parameters],
+        path,
+        kernel_shape=layer.kernel,
+        strides=layer.stride,
+        pads=layer.padding,
+        group=layer.groups,
+        dilations=layer.dilation,
+    )
+
+
+def _linear(graph: Graph, layer: Linear, path: str, weights: Weights, x: str) -> str:
+    parameters = _parameters(graph, path, weights, ["weight", "bias"] if layer.bias else ["weight"])
+    return graph.node("Gemm", [x, *parameters], path, transB=1)
+
+
+def _batch_norm(graph: Graph, layer: BatchNorm, path: str, weights: Weights, x: str) -> str:
+    parameters = _parameters(graph, path, weights, ["weight", "bias", "running_mean", "running_var"])
+    return graph.node("BatchNormalization", [x, *parameters], path, epsilon=layer.epsilon)
+
+
+def _normalize(graph: Graph, layer: Normalize, path: str, weights: Weights, x: str) -> str:
+    # (x / 255 - mean) / std as one multiplication and one addition
+    mean, std = np.float64(layer.mean), np.float64(layer.std)
+    shape = (-1, 1, 1) if max(len(mean), len(std)) > 1 else ()
+    scale = graph.constant(f"{path}.scale", (1 / (255 * std)).astype(np.float32).reshape(shape))
+    shift = graph.constant(f"{path}.shift", (-mean / std).astype(np.float32).reshape(shape))
+    return graph.node("Add", [graph.node("Mul", [x, scale], f"{path}.scaled"), shift], path)
+
+
+def _activation(graph: Graph, layer: Activation, path: str, weights: Weights, x: str) -> str:
+    match layer.name:
+        case "relu6":
+            low = graph.constant("zero", np.zeros((), np.float32))
+            return graph.node("Clip", [x, low, graph.constant("six", np.full((), 6, np.float32))], path)
+        case "silu":
+            return graph.node("Mul", [x, graph.node("Sigmoid", [x], f"{path}.gate")], path)
+        case name:
+            return graph.node({"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}[name], [x], path)
+
+
+def _max_pool(graph: Graph, layer: MaxPool, path: str, weights: Weights, x: str) -> str:
+    window = {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.padding}
+    return graph.node("MaxPool", [x], path, ceil_mode=int(layer.ceil), **window)
+
+
+def _avg_pool(graph: Graph, layer: AvgPool, path: str, weights: Weights, x: str) -> str:
+    window = {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.padding}
+    return graph.node("AveragePool", [x], path, count_include_pad=1, **window)
+
+
+def _global_avg_pool(graph: Graph, layer: GlobalAvgPool, path: str, weights: Weights, x: str) -> str:
+    return graph.node("GlobalAveragePool", [x], path)
+
+
+def _local_response_norm(graph: Graph, layer: LocalResponseNorm, path: str, weights: Weights, x: str) -> str:
+    return graph.node("LRN", [x], path, size=layer.size, alpha=layer.alpha, beta=layer.beta, bias=layer.k)
+
+
+def _flatten(graph: Graph, layer: Flatten, path: str, weights: Weights, x: str) -> str:
+    return graph.node("Flatten", [x], path, axis=1)
+
+
+def _dropout(graph: Graph, layer: Dropout, path: str, weights: Weights, x: str) -> str:
+    return x
+
+
+_Emit = Callable[[Graph, Any, str, Weights, str], str]
+_LEAVES: Mapping[type, _Emit] = {
+    Conv: _conv,
+    BatchNorm: _batch_norm,
+    LocalResponseNorm: _local_response_norm,
+    Linear: _linear,
+    Activation: _activation,
+    MaxPool: _max_pool,
+    AvgPool: _avg_pool,
+    GlobalAvgPool: _global_avg_pool,
+    Flatten: _flatten,
+    Dropout: _dropout,
+    Normalize: _normalize,
+}

@@ -1,0 +1,10 @@
+"""From a photo to uint8 pixels: the only decoder of kopal, the same code in train, predict and serve.
+
+A file is recognised by its content, never by its name. It becomes pixels, or `UnreadableImage` with the reason:
+nothing is substituted and nothing on disk is edited.
+"""
+
+from kopal.images.decode import MAX_BYTES, MAX_PIXELS, decode, fit, read, read_bytes
+from kopal.images.geometry import Geometry
+
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "Geometry", "decode", "fit", "read", "read_bytes"]

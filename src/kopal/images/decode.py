@@ -1,0 +1,181 @@
+"""From a file's bytes to uint8 pixels. Pillow's plugins are called directly, so a format off our list is never tried."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import stat
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, JpegImagePlugin
+
+from kopal.arrays import Pixels
+from kopal.errors import UnreadableImage
+from kopal.images.formats import recognise
+from kopal.images.geometry import FILTERS, Geometry
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_PIXELS = 50_000_000
+
+_ORIENTATION_TAG = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# What damaged files raise in Pillow's decoders.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    ZeroDivisionError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """A regular file's content, at most 32 MB. Raises `UnreadableImage` (missing, not a file, too large, denied)."""
+    try:
+        # O_NONBLOCK is not everywhere; a look before opening keeps us from waiting on a named pipe.
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableImage("not-a-file", "not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise UnreadableImage("too-large", f"{status.st_size / 1e6:.0f} MB; the limit is {MAX_BYTES >> 20} MB")
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UnreadableImage("no-access", reason.lower()) from error
+    if len(data) > MAX_BYTES:
+        raise UnreadableImage("too-large", f"more than {MAX_BYTES >> 20} MB")
+    return data
+
+
+def read(file: str | os.PathLike[str] | bytes, geometry: Geometry) -> Pixels:
+    """A photo, as path or bytes, → pixels (H, W, C) uint8. Raises `UnreadableImage`."""
+    data = file if isinstance(file, bytes) else read_bytes(Path(file))
+    return fit(decode(data, geometry), geometry)
+
+
+def decode(data: bytes, geometry: Geometry | None = None) -> Image.Image:
+    """A photo's bytes → an upright Pillow image in mode L or RGB. Raises `UnreadableImage`.
+
+    Given a geometry, a JPEG is decoded at the smallest of its scales 1, 1/2, 1/4, 1/8 that still covers the resize.
+    """
+    image = _open(data)
+    try:
+        if geometry is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
+            _decode_smaller(image, geometry)
+        image.load()
+        return _to_eight_bits(_upright(image))
+    except UnreadableImage:
+        raise
+    except _DECODER_ERRORS as error:
+        raise UnreadableImage(*_reason(error)) from error
+
+
+def fit(image: Image.Image, geometry: Geometry) -> Pixels:
+    """An upright image of mode L or RGB → pixels (H, W, C): centre crop and resize in one step."""
+    image = image.convert("RGB" if geometry.channels == 3 else "L")
+    size = (geometry.width, geometry.height)
+    if image.size != size or geometry.crop != 1:
+        image = image.resize(size, FILTERS[geometry.filter], box=geometry.box(*image.size))
+    return np.array(image, np.uint8).reshape(geometry.shape)
+
+
+def _open(data: bytes) -> ImageFile.ImageFile:
+    """The right plugin's image, header read, limits and end-of-file marker checked, pixels not yet decoded."""
+    if not data:
+        raise UnreadableImage("empty", "0 bytes")
+    known = recognise(data)
+    if known is None:
+        raise UnreadableImage("not-an-image", "not a JPEG, PNG, WEBP, GIF, BMP or TIFF by its content")
+    try:
+        image = known.plugin(io.BytesIO(data))
+        width, height = image.size
+    except _DECODER_ERRORS as error:
+        raise UnreadableImage("damaged", f"damaged {known.name} header: {_first_line(error)}") from error
+    if width * height > MAX_PIXELS:
+        raise UnreadableImage("too-large", f"{width} x {height} pixels; the limit is {MAX_PIXELS // 10**6} million")
+    if not known.complete(data):
+        raise UnreadableImage("truncated", f"the {known.name} ends before its end marker")
+    return image
+
+
+def _decode_smaller(image: JpegImagePlugin.JpegImageFile, geometry: Geometry) -> None:
+    # Before loading the picture may still lie on its side: ask for enough along either side.
+    side = math.ceil(max(geometry.height, geometry.width) / geometry.crop)
+    image.draft(None, (side, side))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except _DECODER_ERRORS:
+        # Every viewer shows a sound picture with damaged EXIF as it is stored; so do we.
+        return image
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Any mode → L or RGB: 16 bits scaled to 8, transparency laid over white, palettes and inks resolved."""
+    if image.mode in ("L", "RGB"):
+        if "transparency" not in image.info:
+            return image
+        image = image.convert("LA" if image.mode == "L" else "RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode.startswith("I"):
+        return _scale_sixteen_bits(image)
+    if image.mode == "F":
+        raise UnreadableImage("unsupported", "floating-point pixels have no fixed range: save as 8 or 16 bits")
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")
+    if image.mode in ("RGBa", "La"):
+        image = image.convert("RGBA" if image.mode == "RGBa" else "LA")
+    if image.mode in ("RGBA", "LA"):
+        mode = "RGB" if image.mode == "RGBA" else "L"
+        over = Image.new(mode, image.size, "white")
+        over.paste(image.convert(mode), mask=image.getchannel("A"))
+        return over
+    return image.convert("RGB")
+
+
+def _scale_sixteen_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.size and (values.min() < 0 or values.max() > 65535):
+        raise UnreadableImage("unsupported", "32-bit pixels have no fixed range: save as 8 or 16 bits")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _reason(error: BaseException) -> tuple[str, str]:
+    text = _first_line(error)
+    if "truncated" in text or "unexpected end" in text.lower() or isinstance(error, EOFError):
+        return "truncated", f"the file ends too early: {text}"
+    return "damaged", f"cannot be decoded: {text}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

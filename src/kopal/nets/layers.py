@@ -1,0 +1,159 @@
+"""The alphabet that architectures are written in: frozen descriptions, no arrays, no arithmetic.
+
+Leaves say what happens to an image tensor (N, C, H, W) or a vector (N, D). The four combinators say how leaves are
+joined. Padding is always four numbers, resolved when the net is built. Parameter names are those of PyTorch's layers
+(`weight`, `bias`, `running_mean`, `running_var`), prefixed by the path of the layer in the tree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Pair: TypeAlias = tuple[int, int]
+Padding: TypeAlias = tuple[int, int, int, int]
+"""Rows and columns of zeros: (top, left, bottom, right), the order of ONNX."""
+
+ActivationName: TypeAlias = Literal["relu", "relu6", "sigmoid", "tanh", "silu"]
+
+NO_PADDING: Padding = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Conv:
+    """`weight` (out, in / groups, kernel height, kernel width) and, if `bias`, `bias` (out,)."""
+
+    out: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Padding = NO_PADDING
+    groups: int = 1
+    dilation: Pair = (1, 1)
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """(x - mean) / sqrt(var + epsilon) · weight + bias per channel, arXiv:1502.03167."""
+
+    epsilon: float = 1e-5
+    momentum: float = 0.1
+
+
+@dataclass(frozen=True)
+class LocalResponseNorm:
+    """x / (k + alpha / size · Σ x²)^beta, the sum over `size` neighbouring channels, as AlexNet has it."""
+
+    size: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+
+
+@dataclass(frozen=True)
+class Linear:
+    """s = w·x + b: `weight` (out, in) and, if `bias`, `bias` (out,)."""
+
+    out: int
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One number in, one number out, element by element."""
+
+    name: ActivationName
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest value of each window; `ceil` keeps a last window that hangs over the edge."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Padding = NO_PADDING
+    ceil: bool = False
+
+
+@dataclass(frozen=True)
+class AvgPool:
+    """The mean of each window, padding counted as zeros."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Padding = NO_PADDING
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool:
+    """(N, C, H, W) → (N, C, 1, 1): the mean of each channel."""
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """(N, C, H, W) → (N, C·H·W)."""
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Zeroes a share `rate` of the values while training, scales the rest up; nothing afterwards."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """Pixels 0..255 → (x / 255 - mean) / std per channel; one number stands for all channels."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One layer after the other, each with its name."""
+
+    layers: tuple[tuple[str, Layer], ...]
+
+
+@dataclass(frozen=True)
+class Residual:
+    """body(x) + shortcut(x); without a shortcut x itself is added (arXiv:1512.03385)."""
+
+    body: Chain
+    shortcut: Chain | None = None
+
+
+@dataclass(frozen=True)
+class Concat:
+    """The branches' outputs side by side along the channels (arXiv:1409.4842)."""
+
+    branches: tuple[tuple[str, Layer], ...]
+
+
+@dataclass(frozen=True)
+class SqueezeExcite:
+    """x · gate(x): the gate gives one number per channel (arXiv:1709.01507)."""
+
+    gate: Chain
+
+
+Leaf: TypeAlias = (
+    Conv
+    | BatchNorm
+    | LocalResponseNorm
+    | Linear
+    | Activation
+    | MaxPool
+    | AvgPool
+    | GlobalAvgPool
+    | Flatten
+    | Dropout
+    | Normalize
+)
+Layer: TypeAlias = Leaf | Chain | Residual | Concat | SqueezeExcite
+
+
+def chain(**layers: Layer) -> Chain:
+    """`chain(conv=Conv(...), norm=BatchNorm())`: a Chain whose layers are named by the keywords."""
+    return Chain(tuple(layers.items()))
