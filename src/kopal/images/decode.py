@@ -95,6 +95,11 @@ def decode(data: bytes, geometry: Geometry | None = None) -> Image.Image:
         raise UnreadableImage(*_reason(error)) from error
 
 
+def longest_side(data: bytes) -> int:
+    """A photo's longer side in pixels, from its header alone. Raises `UnreadableImage`."""
+    return max(_open(data).size)
+
+
 def fit(image: Image.Image, geometry: Geometry) -> Pixels:
     """An upright image of mode L or RGB → pixels (H, W, C): centre crop and resize in one step."""
     image = image.convert("RGB" if geometry.channels == 3 else "L")

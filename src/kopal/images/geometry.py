@@ -52,8 +52,8 @@ class Geometry:
         """The part of a width x height image that is kept: (left, top, right, bottom) in its pixels, fractional."""
         scale = min(width / self.width, height / self.height) * self.crop
         kept_width, kept_height = self.width * scale, self.height * scale
-        left, top = (width - kept_width) / 2, (height - kept_height) / 2
-        return left, top, left + kept_width, top + kept_height
+        left, top = max(0.0, (width - kept_width) / 2), max(0.0, (height - kept_height) / 2)
+        return left, top, min(width, left + kept_width), min(height, top + kept_height)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for metadata; `Geometry(**value)` is the way back."""

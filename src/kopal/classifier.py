@@ -1,0 +1,205 @@
+"""The fitted thing: pixels or files in, names and probabilities out. It knows how to answer, not how it was trained."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from kopal import images, model_file
+from kopal.arrays import Labels, Pixels, Probabilities, Scores
+from kopal.errors import ModelFileError, PixelsError, UnreadableImage, UsageError
+from kopal.files import shown, write_bytes
+from kopal.images import Geometry
+from kopal.model_file import Card
+from kopal.parallel import chunks, ordered
+
+BATCH = 8
+"""Images per run: as fast as any larger batch (benchmarks/batch_size.py), and the activations stay in the cache."""
+
+GOLDEN_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one photo: the winner, and the best classes with their probabilities, best first.
+
+    Where the photo could not be read, `unreadable` says why, `label` is empty and `top` has no rows.
+    """
+
+    path: str
+    label: str
+    probability: float
+    top: tuple[tuple[str, float], ...]
+    unreadable: str = ""
+
+
+@final
+class Classifier:
+    """An image classifier that is one file. Make one with `kopal.load(path)` or `kopal.train(folder)`."""
+
+    def __init__(self, data: bytes, card: Card, session: onnxruntime.InferenceSession) -> None:
+        self._data = data
+        self._card = card
+        self._session = session
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Classifier:
+        """The classifier in a model.onnx. Nothing in the file is executed but its checked graph.
+
+        Raises `UsageError` (no such file) and `ModelFileError` (damaged, foreign, not ours).
+        """
+        try:
+            data = Path(path).read_bytes()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UsageError(f"cannot read the model {shown(path)}: {reason.lower()}", "a model.onnx") from error
+        return Classifier.from_bytes(data)
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Classifier:
+        """The classifier in the bytes of a model.onnx. Raises `ModelFileError`."""
+        _, card = model_file.unseal(data)
+        return Classifier(data, card, session(data))
+
+    @staticmethod
+    def build(model: onnx.ModelProto, card: Card) -> Classifier:
+        """A new classifier from a graph with the face and a card; its golden outputs are computed here."""
+        runner = session(model.SerializeToString())
+        golden = runner.run(["scores"], {"pixels": model_file.golden_pixels(card.geometry)})[0]
+        card = Card(
+            card.net, card.classes, card.geometry, card.temperature, model_file.as_golden(golden), card.provenance
+        )
+        return Classifier.from_bytes(model_file.seal(model, card))
+
+    @property
+    def card(self) -> Card:
+        """What the file says of itself."""
+        return self._card
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, in the order of the columns of scores and probabilities."""
+        return self._card.classes
+
+    @property
+    def geometry(self) -> Geometry:
+        """How a photo becomes the pixels that this classifier takes."""
+        return self._card.geometry
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the whole file, hexadecimal: the model's identity."""
+        return hashlib.sha256(self._data).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return len(self._data)
+
+    def scores(self, pixels: Pixels) -> Scores:
+        """pixels uint8 (N, H, W, C) → scores float32 (N, K), before calibration. Raises `PixelsError`."""
+        return self._run(pixels)[0]
+
+    def predict_proba(self, pixels: Pixels) -> Probabilities:
+        """pixels uint8 (N, H, W, C) → calibrated probabilities float32 (N, K). Raises `PixelsError`."""
+        return self._run(pixels)[1]
+
+    def predict(self, pixels: Pixels) -> list[str]:
+        """pixels uint8 (N, H, W, C) → N class names. Raises `PixelsError`."""
+        return [self.classes[label] for label in self._run(pixels)[2]]
+
+    def predict_files(self, paths: Iterable[str | os.PathLike[str]], top: int = 5) -> Iterator[Prediction]:
+        """Photos → predictions, one for each and in order, also for those that cannot be read. Memory stays flat."""
+        if top < 1:
+            raise UsageError(f"top {top}", "1 or more")
+        for predictions in ordered(lambda chunk: self._predict_chunk(chunk, top), chunks(paths, BATCH)):
+            yield from predictions
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, whole or not at all. Raises `OutputError`."""
+        write_bytes(Path(path), self._data)
+
+    def verify(self) -> float:
+        """The largest difference of today's golden scores from those in the file, relative to their range.
+
+        Raises `ModelFileError` above 1e-4: this machine would not answer as the one that made the file.
+        """
+        then = np.array(self._card.golden, np.float64)
+        now = self.scores(model_file.golden_pixels(self.geometry))
+        if then.shape != now.shape:
+            raise ModelFileError(f"golden scores of shape {then.shape}", f"{now.shape}")
+        difference = float(np.abs(now - then).max() / max(1.0, np.ptp(then)))
+        if not difference <= GOLDEN_TOLERANCE:
+            raise ModelFileError(
+                f"the golden outputs differ by {difference:.2g} of their range", f"at most {GOLDEN_TOLERANCE:g}"
+            )
+        return difference
+
+    def _predict_chunk(self, paths: Sequence[str | os.PathLike[str]], top: int) -> list[Prediction]:
+        readable: list[Pixels] = []
+        reasons: list[str] = []
+        for path in paths:
+            try:
+                readable.append(images.read(path, self.geometry))
+                reasons.append("")
+            except UnreadableImage as error:
+                reasons.append(error.happened)
+        rows = iter(zip(*self._run_batch(np.stack(readable))[1:], strict=True) if readable else ())
+        return [
+            Prediction(os.fspath(path), "", 0.0, (), reason) if reason else self._prediction(path, *next(rows), top)
+            for path, reason in zip(paths, reasons, strict=True)
+        ]
+
+    def _prediction(self, path: str | os.PathLike[str], row: NDArray[np.float32], label: int, top: int) -> Prediction:
+        # The label leads also where rounding makes two probabilities equal.
+        best = sorted(range(len(row)), key=lambda index: (index != label, -row[index], index))[:top]
+        ranked = tuple((self.classes[index], float(row[index])) for index in best)
+        return Prediction(os.fspath(path), ranked[0][0], ranked[0][1], ranked)
+
+    def _run(self, pixels: Pixels) -> tuple[Scores, Probabilities, Labels]:
+        pixels = np.asarray(pixels)
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != self.geometry.shape or pixels.ndim != 4:
+            wanted = ", ".join(map(str, self.geometry.shape))
+            raise PixelsError(
+                f"pixels are {pixels.dtype} of shape {pixels.shape}",
+                f"uint8 of shape (N, {wanted})",
+                "kopal.images.read(file, classifier.geometry) makes them from a photo",
+            )
+        if 0 < len(pixels) <= BATCH:
+            return self._run_batch(pixels)
+        empty = np.empty((0, len(self.classes)), np.float32)
+        parts = [(empty, empty, np.empty(0, np.int64))]
+        parts += ordered(self._run_batch, (pixels[at : at + BATCH] for at in range(0, len(pixels), BATCH)))
+        scores, probabilities, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return scores, probabilities, labels
+
+    def _run_batch(self, pixels: Pixels) -> tuple[Scores, Probabilities, Labels]:
+        scores, probabilities, labels = self._session.run(None, {"pixels": np.ascontiguousarray(pixels)})
+        return scores, probabilities, labels
+
+
+def session(model: bytes) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on one thread: kopal runs several batches side by side instead, which fills the cores better."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no public base
+        raise ModelFileError(f"ONNX Runtime refuses the graph: {str(error).splitlines()[0]}", "a sound model") from error
+
+
+def load(path: str | os.PathLike[str]) -> Classifier:
+    """The classifier in a model.onnx: `kopal.load("model.onnx").predict_files(["photo.jpg"])`."""
+    return Classifier.load(path)
+

@@ -1,0 +1,64 @@
+"""Predictions as lines, JSON or a table, while they arrive. Imports nothing that only training needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from kopal.classifier import Prediction
+from kopal.cli.output import as_json
+from kopal.errors import UsageError
+from kopal.files import shown, write_csv
+
+
+def show(predictions: Iterable[Prediction], top: int, json: bool, csv: Path | None) -> int:
+    """Print each prediction as it comes; 0, or 1 if a photo could not be read. Raises `UsageError` for no photos."""
+    kept: list[tuple[object, ...]] = []
+    seen = bad = 0
+    for prediction in predictions:
+        _print_json(prediction, first=seen == 0) if json else _print(prediction, top)
+        seen += 1
+        bad += bool(prediction.unreadable)
+        if csv is not None:
+            kept.extend(_rows(prediction))
+    if not seen:
+        raise UsageError("no photos to predict", "photos, or folders of photos")
+    if json:
+        _say("\n]")
+    if csv is not None:
+        write_csv(csv, ("path", "rank", "label", "probability", "unreadable"), kept)
+    if bad and not json:
+        print(f"{bad} of {seen} files could not be read", file=sys.stderr)  # noqa: T201
+    return 1 if bad else 0
+
+
+def _print(prediction: Prediction, top: int) -> None:
+    if prediction.unreadable:
+        _say(f"{shown(prediction.path)}\tunreadable\t{prediction.unreadable}\n")
+        return
+    ranked = "\t".join(f"{shown(label)}\t{probability:.3f}" for label, probability in prediction.top[:top])
+    _say(f"{shown(prediction.path)}\t{ranked}\n")
+
+
+def _print_json(prediction: Prediction, first: bool) -> None:
+    value: dict[str, Any] = {"path": prediction.path}
+    if prediction.unreadable:
+        value["unreadable"] = prediction.unreadable
+    else:
+        value |= {"label": prediction.label, "probability": prediction.probability}
+        value["top"] = [{"label": label, "probability": share} for label, share in prediction.top]
+    _say(("[\n  " if first else ",\n  ") + as_json(value))
+
+
+def _rows(prediction: Prediction) -> Iterator[tuple[object, ...]]:
+    if prediction.unreadable:
+        yield prediction.path, "", "", "", prediction.unreadable
+    for rank, (label, probability) in enumerate(prediction.top, start=1):
+        yield prediction.path, rank, label, f"{probability:.6f}", ""
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

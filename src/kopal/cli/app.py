@@ -1,0 +1,32 @@
+"""The commands in three panels: everyday, to study, tools."""
+
+from __future__ import annotations
+
+import typer
+
+from kopal.cli import everyday, study, tools
+from kopal.cli.words import HELP
+
+app = typer.Typer(
+    help=HELP["kopal"],
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for panel, commands in (
+    ("Everyday", (everyday.demo, everyday.train, everyday.predict, everyday.evaluate)),
+    ("To study", (study.nets,)),
+    ("Tools", (tools.inspect, tools.doctor, tools.cache)),
+):
+    for command in commands:
+        app.command(command.__name__, help=HELP[command.__name__], rich_help_panel=panel)(command)
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", help=HELP["--version"], is_eager=True, callback=tools.show_version),
+) -> None:
+    pass

@@ -1,0 +1,102 @@
+"""The commands of every day: demo, train, predict, evaluate."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from kopal.cli.words import HELP
+
+Out = Annotated[Optional[Path], typer.Option("--out", help=HELP["--out"], show_default=False)]
+Seed = Annotated[int, typer.Option("--seed", help=HELP["--seed"])]
+Json = Annotated[bool, typer.Option("--json", help=HELP["--json"])]
+Model = Annotated[str, typer.Argument(help=HELP["model"], show_default=False)]
+
+
+def demo(out: Out = None, seed: Seed = 0) -> None:
+    from kopal.cli.output import quoted, say, this_command
+    from kopal.cli.screen import Screen
+    from kopal.demo import demo as run_demo
+
+    with Screen() as screen:
+        run = run_demo(out, seed, screen)
+    say(f"\na picture of right and wrong answers: {quoted(run.folder / 'predictions.png')}")
+    say("next:")
+    say(f"  {this_command()} predict {quoted(run.model)} {quoted(run.folder / 'samples')}")
+    say(f"  {this_command()} train path/to/your/photos")
+
+
+def train(
+    data: Annotated[str, typer.Argument(help=HELP["data"], show_default=False)],
+    out: Out = None,
+    seed: Seed = 0,
+    effort: Annotated[str, typer.Option("--effort", help=HELP["--effort"])] = "balanced",
+    net: Annotated[Optional[str], typer.Option("--net", help=HELP["--net"], show_default=False)] = None,
+    balance: Annotated[bool, typer.Option("--balance", help=HELP["--balance"])] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
+) -> None:
+    from kopal.cli.output import quoted, say, this_command
+    from kopal.cli.screen import Screen
+    from kopal.pipeline import train as run_train
+    from kopal.recipes import recipe
+
+    with Screen() as screen:
+        run = run_train(data, out, recipe(effort, net=net, seed=seed, balance=balance), not no_cache, screen)
+    say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
+
+
+def predict(
+    model: Model,
+    photos: Annotated[list[str], typer.Argument(help=HELP["photos"], show_default=False)],
+    top: Annotated[int, typer.Option("--top", help=HELP["--top"], min=1)] = 1,
+    all_classes: Annotated[bool, typer.Option("--all", help=HELP["--all"])] = False,
+    as_json: Json = False,
+    csv: Annotated[Optional[Path], typer.Option("--csv", help=HELP["--csv"], show_default=False)] = None,
+) -> int:
+    from kopal.classifier import load
+    from kopal.cli import answers
+
+    classifier = load(model)
+    top = len(classifier.classes) if all_classes else top
+    predictions = classifier.predict_files(paths(photos), top)
+    return answers.show(predictions, top, as_json, csv)
+
+
+def evaluate(
+    model: Model,
+    data: Annotated[str, typer.Argument(help=HELP["data"], show_default=False)],
+    as_json: Json = False,
+) -> None:
+    from kopal.classifier import load
+    from kopal.cli.output import say, say_json, shown
+    from kopal.cli.screen import Screen, show_report
+    from kopal.datasets import open_dataset
+    from kopal.evaluate import evaluate_dataset
+    from kopal.pipeline import Ledger
+
+    report, ledger = evaluate_dataset(load(model), open_dataset(data))
+    if as_json:
+        say_json(report.as_json() | {"unreadable": len(ledger)})
+        return
+    Screen()(Ledger(ledger, report.n + len(ledger)))
+    say(f"{shown(model)} on {shown(data)}")
+    show_report(report)
+
+
+def paths(arguments: list[str]) -> Iterator[str]:
+    """The photos that the arguments name; `-` stands for the lines of standard input."""
+    from kopal.datasets import expand
+
+    for argument in arguments:
+        if argument == "-":
+            for line in sys.stdin.buffer:
+                if name := os.fsdecode(line.rstrip(b"\r\n")):
+                    yield from expand([name])
+        else:
+            yield from expand([argument])
+

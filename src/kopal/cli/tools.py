@@ -1,0 +1,60 @@
+"""Tools: inspect, doctor, cache."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kopal.cli.words import HELP
+
+
+def inspect(
+    model: Annotated[str, typer.Argument(help=HELP["model"], show_default=False)],
+    verify: Annotated[bool, typer.Option("--verify", help=HELP["--verify"])] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=HELP["--json"])] = False,
+) -> None:
+    from kopal.classifier import load
+    from kopal.cli.machine import model_lines
+    from kopal.cli.output import say, say_json
+
+    classifier = load(model)
+    difference = classifier.verify() if verify else None
+    if as_json:
+        value = classifier.card.as_json() | {"sha256": classifier.digest, "bytes": classifier.size}
+        say_json(value if difference is None else value | {"golden_difference": difference})
+        return
+    for line in model_lines(classifier):
+        say(line)
+    if difference is not None:
+        say(f"verified   the seal matches, the golden outputs agree to {difference:.1e} of their range")
+
+
+def doctor() -> None:
+    from kopal.cli.machine import doctor_lines
+    from kopal.cli.output import say
+
+    for line in doctor_lines():
+        say(line)
+
+
+def cache(clear: Annotated[bool, typer.Option("--clear", help=HELP["--clear"])] = False) -> None:
+    from kopal.cli.output import say, shown
+    from kopal.store import cache_folder, usage
+    from kopal.store import clear as clear_store
+
+    folder = cache_folder()
+    if clear:
+        say(f"freed {clear_store(folder) / 1e6:.1f} MB in {shown(folder)}")
+        return
+    rows, size = usage(folder)
+    say(f"{shown(folder)}: features of {rows} photos, {size / 1e6:.1f} MB")
+
+
+def show_version(wanted: bool) -> None:
+    """`kopal --version`."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"kopal {version('kopal')}")
+        raise typer.Exit

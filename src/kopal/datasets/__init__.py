@@ -1,0 +1,29 @@
+"""Labelled sets as manifests, from a folder or by name. Pixels are read later, once."""
+
+from __future__ import annotations
+
+import os
+
+from kopal.datasets.dataset import PARTS, Dataset, Part, Source, check_learnable
+from kopal.datasets.folder import expand, from_folder
+from kopal.datasets.named import NAMED, fashion_mnist_folder
+
+__all__ = [
+    "NAMED",
+    "PARTS",
+    "Dataset",
+    "Part",
+    "Source",
+    "check_learnable",
+    "expand",
+    "fashion_mnist_folder",
+    "from_folder",
+    "open_dataset",
+]
+
+
+def open_dataset(data: str | os.PathLike[str]) -> Dataset:
+    """A folder of photos, or one of the names in `NAMED` where no folder of that name stands here."""
+    if isinstance(data, str) and data in NAMED and not os.path.exists(data):
+        return NAMED[data]()
+    return from_folder(data)

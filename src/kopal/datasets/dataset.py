@@ -1,0 +1,86 @@
+"""The manifest of a labelled set: names, labels, classes, parts. Never pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from kopal.errors import DataError
+
+Part: TypeAlias = Literal["train", "calibration", "test"]
+PARTS: tuple[Part, ...] = ("train", "calibration", "test")
+
+
+class Source(Protocol):
+    """Where a set's files come from; the one seam between a folder, an archive and a set in memory."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one photo. Raises `UnreadableImage`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """`names[i]` is a photo's path, `labels[i]` its place in `classes`, `parts[i]` the part that its owner put it in.
+
+    `title` names the set on screen and in file names, `notes` tells its owner what was left aside.
+    """
+
+    title: str
+    source: Source
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    labels: tuple[int, ...]
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, index: int) -> bytes:
+        """The bytes of photo `index`. Raises `UnreadableImage`."""
+        return self.source.read(self.names[index])
+
+    def counts(self, part: Part | None = None) -> list[int]:
+        """Photos per class, in all parts or in one."""
+        found = Counter(label for label, own in zip(self.labels, self.parts, strict=True) if part in (None, own))
+        return [found[label] for label in range(len(self.classes))]
+
+    def has(self, part: Part) -> bool:
+        """Whether any photo is in that part."""
+        return part in self.parts
+
+    def only(self, part: Part) -> Dataset:
+        """The photos of one part, classes unchanged."""
+        return self._subset([index for index, own in enumerate(self.parts) if own == part])
+
+    def sample(self, indices: Sequence[int]) -> Dataset:
+        """The photos at these places, classes unchanged."""
+        return self._subset(indices)
+
+    def _subset(self, indices: Sequence[int]) -> Dataset:
+        return Dataset(
+            self.title,
+            self.source,
+            self.classes,
+            tuple(self.names[index] for index in indices),
+            tuple(self.labels[index] for index in indices),
+            tuple(self.parts[index] for index in indices),
+            self.notes,
+        )
+
+
+def check_learnable(classes: Sequence[str], counts: Sequence[int], what: str = "photos") -> None:
+    """Raises `DataError` unless there are two classes or more, with two photos or more each."""
+    if len(classes) < 2:
+        found = f"only one class, {classes[0]!r}" if classes else "no class folders"
+        raise DataError(f"found {found}", "two classes or more", "put the photos of each class into a folder of its own")
+    small = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < 2]
+    if small:
+        raise DataError(
+            f"too few {what} in {', '.join(small[:10])}{' …' if len(small) > 10 else ''}",
+            "at least 2 in every class",
+            "add photos or take the class out",
+        )

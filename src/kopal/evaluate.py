@@ -1,0 +1,127 @@
+"""How good the answers are, as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kopal import images
+from kopal.arrays import Labels, Scores
+from kopal.classifier import BATCH, Classifier
+from kopal.datasets import Dataset
+from kopal.errors import DataError, UnreadableImage
+from kopal.features import LedgerRow, ledger_row
+from kopal.metrics import ClassMetrics, confusion, log_loss, per_class, wilson
+from kopal.parallel import chunks, ordered
+
+
+@dataclass(frozen=True)
+class Report:
+    """Numbers only. `measured_on` says which photos: held out of each fold in turn, or a test part.
+
+    `interval` is the accuracy's 95 % Wilson interval, `majority` the accuracy of always naming the largest class,
+    `confusion` (K, K) has a row per true class.
+    """
+
+    measured_on: str
+    accuracy: float
+    interval: tuple[float, float]
+    n: int
+    majority: float
+    log_loss: float
+    classes: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    per_class: tuple[ClassMetrics, ...]
+
+    def worst_confusions(self, count: int = 3) -> list[tuple[str, str, int]]:
+        """(true class, predicted class, photos), most frequent first, zeros left out."""
+        wrong = self.confusion.copy()
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+        cells = [divmod(int(cell), len(self.classes)) for cell in order]
+        return [(self.classes[was], self.classes[said], int(wrong[was, said])) for was, said in cells if wrong[was, said]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as report.json and `evaluate --json` have them."""
+        return {
+            "accuracy": self.accuracy,
+            "interval": list(self.interval),
+            "n": self.n,
+            "measured_on": self.measured_on,
+            "majority": self.majority,
+            "log_loss": self.log_loss,
+            "classes": list(self.classes),
+            "confusion": self.confusion.tolist(),
+            "per_class": [
+                {"class": row.name, "n": row.n, "precision": row.precision, "recall": row.recall, "f1": row.f1}
+                for row in self.per_class
+            ],
+        }
+
+
+def evaluate(
+    scores: Scores, labels: Labels, temperature: float, classes: tuple[str, ...], measured_on: str
+) -> Report:
+    """scores (N, K) before calibration and labels (N,) → the report. Raises `DataError` for no photos."""
+    if not len(labels):
+        raise DataError("no readable photos to measure on", "at least one")
+    predicted = scores.argmax(axis=1)
+    right = int((predicted == labels).sum())
+    table = confusion(labels, predicted, len(classes))
+    return Report(
+        measured_on,
+        right / len(labels),
+        wilson(right, len(labels)),
+        len(labels),
+        float(table.sum(axis=1).max() / len(labels)),
+        log_loss(scores, labels, temperature),
+        classes,
+        table,
+        tuple(per_class(table, classes)),
+    )
+
+
+def evaluate_dataset(classifier: Classifier, dataset: Dataset) -> tuple[Report, tuple[LedgerRow, ...]]:
+    """A finished classifier on labelled photos; of a set with parts, its test part. Also what could not be read.
+
+    Raises `DataError` for a class that the model lacks.
+    """
+    dataset = dataset.only("test") if dataset.has("test") else dataset
+    extra = [name for name, count in zip(dataset.classes, dataset.counts(), strict=True) if count]
+    extra = [name for name in extra if name not in classifier.classes]
+    if extra:
+        raise DataError(
+            f"the photos have classes that the model lacks: {', '.join(extra)}",
+            f"classes of the model: {', '.join(classifier.classes)}",
+            "rename the folders, or train a model with these classes",
+        )
+    scores: list[Scores] = []
+    labels: list[int] = []
+    ledger: list[LedgerRow] = []
+    for read, bad in ordered(lambda batch: _scores(classifier, dataset, batch), chunks(range(len(dataset)), BATCH)):
+        ledger += bad
+        for index, row in read.items():
+            scores.append(row)
+            labels.append(classifier.classes.index(dataset.classes[dataset.labels[index]]))
+    matrix = np.array(scores, np.float32).reshape(len(labels), len(classifier.classes))
+    truth = np.array(labels, np.int64)
+    measured_on = "test part" if dataset.has("test") else "all photos"
+    return evaluate(matrix, truth, classifier.card.temperature, classifier.classes, measured_on), tuple(ledger)
+
+
+def _scores(classifier: Classifier, dataset: Dataset, batch: list[int]) -> tuple[dict[int, Scores], list[LedgerRow]]:
+    pixels = {}
+    bad = []
+    for index in batch:
+        data = b""
+        try:
+            data = dataset.read(index)
+            pixels[index] = images.read(data, classifier.geometry)
+        except UnreadableImage as error:
+            bad.append(ledger_row(dataset, index, data, error))
+    if not pixels:
+        return {}, bad
+    return dict(zip(pixels, classifier.scores(np.stack(list(pixels.values()))), strict=True)), bad

@@ -1,0 +1,203 @@
+"""One pass over the photos: each is read and decoded once; features, small pixels and bad files come from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from kopal import images
+from kopal.arrays import Features, Labels, Pixels
+from kopal.backends.onnx_backend import feature_model
+from kopal.classifier import BATCH, session
+from kopal.datasets import Dataset, Part
+from kopal.errors import UnreadableImage
+from kopal.images import Geometry
+from kopal.nets.describe import output_shape
+from kopal.nets.fold import Weights
+from kopal.nets.net import Net
+from kopal.parallel import ordered
+from kopal.store import Store
+
+SMALL_SIDE = 64
+"""Photos natively at most this wide and high are also kept as they are, for a model on raw pixels."""
+
+
+@final
+class Backbone:
+    """A frozen net that turns pixels into features; `context` is the digest of all that makes the numbers."""
+
+    def __init__(self, net: Net, weights: Weights, geometry: Geometry) -> None:
+        self.net = net
+        self.weights = weights
+        self.geometry = geometry
+        self.dimension = output_shape(net)[0]
+        graph = feature_model(net, weights).SerializeToString(deterministic=True)
+        how = json.dumps(geometry.as_json(), sort_keys=True).encode()
+        self.context = hashlib.sha256(hashlib.sha256(graph).digest() + how).digest()
+        self._session = session(graph)
+
+    def features(self, pixels: Pixels) -> Features:
+        """pixels uint8 (N, H, W, C) → features float32 (N, D)."""
+        found: Features = self._session.run(None, {"pixels": pixels})[0]
+        return found
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """A file that is left out, and why."""
+
+    path: str
+    class_name: str
+    sha256: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The readable photos of a set, row by row the same photo: features (N, D), labels (N,), digests, parts, names.
+
+    `small` holds the photos as (H, W) or (H, W, 3) uint8 where every one of them is small, else None.
+    """
+
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    labels: Labels
+    parts: NDArray[np.str_]
+    digests: tuple[bytes, ...]
+    features: Features
+    small: tuple[Pixels, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def where(self, part: Part) -> NDArray[np.bool_]:
+        """(N,): which photos are in a part."""
+        return np.asarray(self.parts == part)
+
+    def only(self, part: Part) -> Photos:
+        """The photos of one part."""
+        if set(self.parts) == {part}:
+            return self  # the usual case, and a copy of all features saved
+        keep = np.flatnonzero(self.where(part))
+        return Photos(
+            self.classes,
+            tuple(self.names[index] for index in keep),
+            self.labels[keep],
+            self.parts[keep],
+            tuple(self.digests[index] for index in keep),
+            self.features[keep],
+            None if self.small is None else tuple(self.small[index] for index in keep),
+        )
+
+
+def read(
+    dataset: Dataset, backbone: Backbone, store: Store | None, progress: Callable[[int, int], None] = lambda done, of: None
+) -> tuple[Photos, tuple[LedgerRow, ...]]:
+    """Every photo of a set → features, computed or from the store, and the ledger of what could not be read.
+
+    Workers each read, decode and multiply a batch of their own: see benchmarks/features.py. A batch is kept as soon
+    as it is computed, so a crash costs the batches in flight.
+    """
+    total = len(dataset)
+    features = np.empty((total, backbone.dimension), np.float32)
+    kept: list[int] = []
+    digests: list[bytes] = []
+    small: list[Pixels] = []
+    ledger: list[LedgerRow] = []
+    batches = (range(start, min(start + BATCH, total)) for start in range(0, total, BATCH))
+    for indices, results in ordered(lambda batch: (batch, _read_batch(dataset, batch, backbone, store)), batches):
+        for index, result in zip(indices, results, strict=True):
+            if isinstance(result, LedgerRow):
+                ledger.append(result)
+                continue
+            features[len(kept)] = result.features
+            kept.append(index)
+            digests.append(result.digest)
+            # One larger photo settles it: from there on no small pixels are held in memory.
+            if result.small is not None and len(small) == len(kept) - 1:
+                small.append(result.small)
+            else:
+                small.clear()
+        progress(indices[-1] + 1, total)
+    photos = Photos(
+        dataset.classes,
+        tuple(dataset.names[index] for index in kept),
+        np.array([dataset.labels[index] for index in kept], np.int64),
+        np.array([dataset.parts[index] for index in kept], np.str_),
+        tuple(digests),
+        features[: len(kept)],
+        tuple(small) if kept and len(small) == len(kept) else None,
+    )
+    return photos, tuple(ledger)
+
+
+@dataclass(frozen=True)
+class _Read:
+    digest: bytes
+    features: Features
+    small: Pixels | None
+
+
+def _read_batch(
+    dataset: Dataset, batch: Sequence[int], backbone: Backbone, store: Store | None
+) -> list[_Read | LedgerRow]:
+    opened: dict[int, bytes] = {}
+    bad: dict[int, LedgerRow] = {}
+    for index in batch:
+        try:
+            opened[index] = dataset.read(index)
+        except UnreadableImage as error:
+            bad[index] = ledger_row(dataset, index, b"", error)
+    digests = {index: hashlib.sha256(data).digest() for index, data in opened.items()}
+    known = store.get(list(digests.values())) if store else {}
+    small: dict[int, Pixels] = {}
+    missing: dict[bytes, Pixels] = {}
+    for index, data in opened.items():
+        try:
+            if digests[index] in known and images.longest_side(data) > SMALL_SIDE:
+                continue
+            image = images.decode(data, backbone.geometry)
+        except UnreadableImage as error:
+            bad[index] = ledger_row(dataset, index, data, error)
+            continue
+        if max(image.size) <= SMALL_SIDE:
+            small[index] = np.asarray(image)
+        if digests[index] not in known:
+            missing[digests[index]] = images.fit(image, backbone.geometry)
+    if missing:
+        computed = dict(zip(missing, backbone.features(np.stack(list(missing.values()))), strict=True))
+        if store:
+            store.put(computed)
+        known = {**known, **computed}
+    return [
+        bad[index] if index in bad else _Read(digests[index], known[digests[index]], small.get(index)) for index in batch
+    ]
+
+
+def ledger_row(dataset: Dataset, index: int, data: bytes, error: UnreadableImage) -> LedgerRow:
+    """The row for a photo of a set that raised `error`; `data` is what could be read of it."""
+    digest = hashlib.sha256(data).hexdigest() if data or error.kind == "empty" else ""
+    return LedgerRow(
+        dataset.names[index], dataset.classes[dataset.labels[index]], digest, error.kind, error.happened
+    )
+
+
+def small_pixels(photos: Photos) -> tuple[Pixels, Geometry] | None:
+    """Small photos as one array of pixels (N, H, W, C) and its geometry: the size that most of them have.
+
+    None where the photos are not all small. Grey only if every photo is grey.
+    """
+    if photos.small is None:
+        return None
+    sizes, counts = np.unique([image.shape[:2] for image in photos.small], axis=0, return_counts=True)
+    height, width = (int(side) for side in sizes[counts.argmax()])
+    geometry = Geometry(height, width, 1 if all(image.ndim == 2 for image in photos.small) else 3)
+    return np.stack([images.fit(Image.fromarray(image), geometry) for image in photos.small]), geometry

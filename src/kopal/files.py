@@ -1,0 +1,59 @@
+"""Writing files so that a reader never sees half of one: temporary name, fsync, rename."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kopal.errors import OutputError
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file or leave what stood there. Raises `OutputError` (no space, no permission, no folder)."""
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {shown(path)}: {(error.strerror or str(error)).lower()}",
+            "a folder that exists, may be written to and has space left",
+            "free some space or choose another place",
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8; file names that are no text keep their odd bytes as \\udc.. escapes."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented UTF-8 JSON. The escape that `write_text` gives an odd byte is also JSON's."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Comma-separated UTF-8 with a header line."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as printable text: bytes that are not UTF-8 and control characters become escapes."""
+    text = os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -1,0 +1,105 @@
+"""Frozen features and a head: the way to learn from few photos in seconds, for the linear model on raw pixels too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kopal.arrays import Floats, Scores
+from kopal.features import Backbone, Photos, small_pixels
+from kopal.fit.logistic import Affine
+from kopal.fit.probe import choose, cross_fit, make_folds
+from kopal.images import Geometry
+from kopal.nets.fold import Weights
+from kopal.nets.layers import Linear
+from kopal.nets.linear import linear
+from kopal.nets.net import Net
+from kopal.recipes import Recipe
+
+PIXELS_LIMIT = 64_000_000
+"""Numbers in a pixel matrix (N x D) above which the model on raw pixels does not compete: 256 MB as float32."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A kind of features that took part: out-of-fold accuracy and calibrated log loss at its best penalty."""
+
+    name: str
+    accuracy: float
+    log_loss: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A net with all its weights, and what it says of the photos it was given, row by row as in `photos`.
+
+    `scores` (N, K): for photos of the train part out of fold, for all others by the final head, from stored features.
+    """
+
+    net: Net
+    weights: Weights
+    geometry: Geometry
+    penalty: float
+    contenders: tuple[Contender, ...]
+    scores: Scores
+
+
+def fit(
+    recipe: Recipe, photos: Photos, backbone: Backbone, progress: Callable[[int, int], None] = lambda done, of: None
+) -> Fitted:
+    """Learn from the train part of the photos; photos of other parts are scored, never learned from."""
+    train = photos.where("train")
+    labels, classes = photos.labels[train], len(photos.classes)
+    digests = [digest for digest, chosen in zip(photos.digests, train, strict=True) if chosen]
+    fold = make_folds(labels, digests, recipe)
+    kinds = _kinds(photos, backbone)
+    candidates = []
+    for number, (name, features, _) in enumerate(kinds):
+        progress(number, len(kinds) + 1)
+        own = features if train.all() else features[train]
+        candidates.append(cross_fit(name, own, labels, classes, fold, recipe))
+    progress(len(kinds), len(kinds) + 1)
+    chosen = choose(candidates, labels, classes, fold, recipe)
+    progress(len(kinds) + 1, len(kinds) + 1)
+    _, features, assemble = kinds[chosen.index]
+    scores = np.empty((len(photos), classes), np.float32)
+    scores[train] = chosen.scores
+    scores[~train] = chosen.head.scores(features[~train])
+    net, weights, geometry = assemble(chosen.head, classes)
+    contenders = zip(candidates, chosen.accuracies, chosen.losses, strict=True)
+    return Fitted(
+        net,
+        weights,
+        geometry,
+        chosen.penalty,
+        tuple(Contender(candidate.name, accuracy, loss) for candidate, accuracy, loss in contenders),
+        scores,
+    )
+
+
+_Assemble = Callable[[Affine, int], tuple[Net, Weights, Geometry]]
+
+
+def _kinds(photos: Photos, backbone: Backbone) -> list[tuple[str, Floats, _Assemble]]:
+    """The kinds of features to compare: the backbone's, and raw pixels where all photos are small."""
+
+    def probe(head: Affine, classes: int) -> tuple[Net, Weights, Geometry]:
+        own = {"head.weight": head.weight, "head.bias": head.bias}
+        return backbone.net.then("head", Linear(classes)), {**backbone.weights, **own}, backbone.geometry
+
+    kinds: list[tuple[str, Floats, _Assemble]] = [(backbone.net.name, photos.features, probe)]
+    small = small_pixels(photos)
+    if small is None or small[0].size > PIXELS_LIMIT:
+        return kinds
+    pixels, geometry = small
+
+    def on_pixels(head: Affine, classes: int) -> tuple[Net, Weights, Geometry]:
+        return linear(classes, geometry.shape), {"head.weight": head.weight, "head.bias": head.bias}, geometry
+
+    # What the net's own first layers do: planes, -1..1, flat.
+    flat = pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1).astype(np.float32)
+    flat /= 127.5
+    flat -= 1
+    return [*kinds, ("linear on pixels", flat, on_pixels)]

@@ -1,0 +1,60 @@
+"""What a classifier's answers are worth: pure functions of labels and probabilities, with intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kopal.arrays import Labels, Scores, cross_entropy, log_softmax
+from kopal.errors import DataError
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """One class: how many photos it has, and how often "it is this" and "it was this" were right."""
+
+    name: str
+    n: int
+    precision: float
+    recall: float
+    f1: float
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share, right / n (Wilson 1927): honest at small n and near 0 and 1."""
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = right / n, Z95 * Z95
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def confusion(truth: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
+    """(K, K): row = the true class, column = the predicted one."""
+    table = np.zeros((classes, classes), np.int64)
+    np.add.at(table, (truth, predicted), 1)
+    return table
+
+
+def per_class(table: NDArray[np.int64], names: tuple[str, ...]) -> list[ClassMetrics]:
+    """Precision, recall and F1 per class from a confusion table; a share of nothing is 0."""
+    if table.shape != (len(names), len(names)):
+        raise DataError(f"a confusion table of shape {table.shape}", f"({len(names)}, {len(names)}), one row per class")
+    rows = []
+    for index, name in enumerate(names):
+        hit = int(table[index, index])
+        said, was = int(table[:, index].sum()), int(table[index].sum())
+        f1 = 2 * hit / (said + was) if said + was else 0.0
+        rows.append(ClassMetrics(name, was, hit / said if said else 0.0, hit / was if was else 0.0, f1))
+    return rows
+
+
+def log_loss(scores: Scores, labels: Labels, temperature: float = 1.0) -> float:
+    """Mean cross-entropy of softmax(scores / T) in nats; 0 is perfect, ln K is guessing."""
+    return float(cross_entropy(log_softmax(scores.astype(np.float64) / temperature), labels).mean())

@@ -1,0 +1,171 @@
+"""The straight line: a folder of photos → a run with one model file and honest numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from kopal.arrays import softmax
+from kopal.backends.onnx_backend import classifier_model
+from kopal.calibrate import fit_temperature
+from kopal.classifier import Classifier
+from kopal.datasets import PARTS, Dataset, check_learnable, open_dataset
+from kopal.errors import UsageError
+from kopal.evaluate import Report, evaluate
+from kopal.features import Backbone, LedgerRow, Photos, read
+from kopal.fit.frozen import Fitted, fit
+from kopal.model_file import Card
+from kopal.nets.registry import build
+from kopal.nets.weights import PRETRAINED, pretrained_weights
+from kopal.plan import plan
+from kopal.recipes import Recipe
+from kopal.run import Answers, Run, reserved
+from kopal.store import Store, cache_folder
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A long step on its way: `done` of `total` units of `what`."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All that could not be read, told before the fitting starts."""
+
+    rows: tuple[LedgerRow, ...]
+    photos: int
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line that the owner should read, such as a cache that cannot be used."""
+
+    text: str
+
+
+Log = Callable[[object], None]
+"""Is handed each noun as it comes into being: Dataset, Plan, Progress, Ledger, Note, Fitted, Run."""
+
+
+def silent(noun: object) -> None:
+    """The log of someone who wants the result only."""
+
+
+def train(
+    data: str | os.PathLike[str] | Dataset,
+    out: str | os.PathLike[str] | None = None,
+    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+    cache: bool = True,
+    log: Log = silent,
+) -> Run:
+    """Photos in class folders → a run folder with model.onnx and a report. Raises `KopalError` and writes nothing."""
+    started = perf_counter()
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    log(dataset)
+    check_learnable(dataset.classes, dataset.counts("train"))
+    with reserved(Path(out) if out is not None else None, dataset.title) as folder:
+        backbone = embedded_backbone(recipe.net)
+        with closing(Store(cache_folder(), backbone.context)) if cache else nullcontext() as store:
+            log(plan(dataset, backbone, store, recipe))
+            photos, rows = read(dataset, backbone, store, lambda done, of: log(Progress("photos", done, of)))
+            if store and store.fault:
+                log(Note(store.fault))
+        log(Ledger(rows, len(dataset)))
+        check_learnable(photos.classes, _counts(photos), "readable photos")
+        fitted = fit(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
+        log(fitted)
+        temperature = calibrate(fitted, photos)
+        classifier = assemble(fitted, temperature, photos, recipe)
+        report, answers = measure(fitted, temperature, photos)
+        run = Run(folder, classifier, report, recipe, rows, answers, perf_counter() - started)
+        run.write(_details(fitted, temperature, photos, rows))
+    log(run)
+    return run
+
+
+def embedded_backbone(name: str) -> Backbone:
+    """The frozen net of that name with the weights that its package carries, cut before its head."""
+    if name not in PRETRAINED:
+        raise UsageError(f"net {name!r} has no embedded weights", f"one of: {', '.join(PRETRAINED)}")
+    net = build(name)
+    weights = pretrained_weights(net)
+    body = net.without_head()
+    kept = {key: value for key, value in weights.items() if not key.startswith("head.")}
+    return Backbone(body, kept, PRETRAINED[name].geometry)
+
+
+def calibrate(fitted: Fitted, photos: Photos) -> float:
+    """The temperature: from the owner's calibration part if there is one, else from the out-of-fold scores."""
+    part = photos.where("calibration")
+    part = part if part.any() else photos.where("train")
+    return fit_temperature(fitted.scores[part], photos.labels[part])
+
+
+def measure(fitted: Fitted, temperature: float, photos: Photos) -> tuple[Report, Answers]:
+    """The report on the owner's test part if there is one, else on every photo out of fold."""
+    part = photos.where("test")
+    measured_on = "test part" if part.any() else "out of fold"
+    part = part if part.any() else photos.where("train")
+    scores, labels = fitted.scores[part], photos.labels[part]
+    names = tuple(name for name, chosen in zip(photos.names, part, strict=True) if chosen)
+    probabilities = softmax(scores / np.float32(temperature)).astype(np.float32)
+    return evaluate(scores, labels, temperature, photos.classes, measured_on), Answers(names, labels, probabilities)
+
+
+def assemble(fitted: Fitted, temperature: float, photos: Photos, recipe: Recipe) -> Classifier:
+    """Net, weights and temperature as one model file."""
+    classes = photos.classes
+    model = classifier_model(fitted.net, fitted.weights, temperature, len(classes))
+    provenance: dict[str, Any] = {
+        "kopal": version("kopal"),
+        "photos": int(photos.where("train").sum()),
+        "data_sha256": fingerprint(photos),
+        "recipe": recipe.as_json(),
+    }
+    if fitted.net.name in PRETRAINED:
+        source = PRETRAINED[fitted.net.name]
+        provenance["weights"] = {"source": source.source, "licence": source.licence, "sha256": source.sha256}
+    return Classifier.build(model, Card(fitted.net.name, classes, fitted.geometry, temperature, (), provenance))
+
+
+def fingerprint(photos: Photos) -> str:
+    """sha256 over the content, class and part of every photo, whatever the files are called and in whatever order."""
+    rows = sorted(
+        digest + photos.classes[label].encode("utf-8", "backslashreplace") + b"\0" + str(part).encode()
+        for digest, label, part in zip(photos.digests, photos.labels, photos.parts, strict=True)
+    )
+    return hashlib.sha256(b"".join(rows)).hexdigest()
+
+
+def _counts(photos: Photos) -> list[int]:
+    return np.bincount(photos.labels[photos.where("train")], minlength=len(photos.classes)).tolist()
+
+
+def _details(fitted: Fitted, temperature: float, photos: Photos, rows: tuple[LedgerRow, ...]) -> dict[str, Any]:
+    out_of_fold = photos.where("train")
+    right = fitted.scores[out_of_fold].argmax(axis=1) == photos.labels[out_of_fold]
+    return {
+        "photos": {part: int(photos.where(part).sum()) for part in PARTS},
+        "unreadable": len(rows),
+        "net": fitted.net.name,
+        "penalty": fitted.penalty,
+        "temperature": temperature,
+        "out_of_fold_accuracy": float(right.mean()),
+        "contenders": [
+            {"name": row.name, "accuracy": row.accuracy, "log_loss": row.log_loss} for row in fitted.contenders
+        ],
+        "kopal": version("kopal"),
+    }

@@ -1,0 +1,125 @@
+"""A run folder: the model, the recipe, what was left out, and how good it is. Each file is whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kopal.arrays import Labels, Probabilities
+from kopal.classifier import Classifier
+from kopal.errors import OutputError
+from kopal.evaluate import Report
+from kopal.features import LedgerRow
+from kopal.files import shown, write_csv, write_json
+from kopal.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the report was measured on: a photo's path, its class, and probabilities (N, K) that never saw it."""
+
+    names: tuple[str, ...]
+    labels: Labels
+    probabilities: Probabilities
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training: `classifier` to use, `report` to read, `folder` with both as files."""
+
+    folder: Path
+    classifier: Classifier
+    report: Report
+    recipe: Recipe
+    ledger: tuple[LedgerRow, ...]
+    answers: Answers
+    seconds: float
+
+    @property
+    def model(self) -> Path:
+        """The file model.onnx."""
+        return self.folder / "model.onnx"
+
+    def write(self, details: dict[str, Any]) -> None:
+        """The five files of the folder; `details` join the report's numbers. Raises `OutputError`."""
+        self.classifier.save(self.model)
+        write_json(self.folder / "recipe.json", self.recipe.as_json())
+        ledger = [(row.path, row.class_name, row.sha256, row.kind, row.reason) for row in self.ledger]
+        write_csv(self.folder / "ledger.csv", ("path", "class", "sha256", "kind", "reason"), ledger)
+        write_csv(
+            self.folder / "predictions.csv",
+            ("path", "truth", "predicted", "probability"),
+            prediction_rows(self.answers, self.classifier.classes),
+        )
+        # Last, so that a folder with a report is complete.
+        write_json(self.folder / "report.json", self.report.as_json() | {"seconds": self.seconds} | details)
+
+
+def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+    """(path, truth, predicted, probability) per photo, as predictions.csv has them."""
+    best = answers.probabilities.argmax(axis=1)
+    sure = np.take_along_axis(answers.probabilities, best[:, None], axis=1)[:, 0]
+    for name, label, said, probability in zip(answers.names, answers.labels, best, sure, strict=True):
+        yield name, classes[label], classes[said], f"{probability:.6f}"
+
+
+@contextlib.contextmanager
+def reserved(out: Path | None, title: str) -> Iterator[Path]:
+    """A folder for a run, made before the work starts; taken away again if it stays empty.
+
+    `out` must be new or empty; None takes the first free runs/<title>-<n>. Raises `OutputError`.
+    """
+    folder = _make(out) if out is not None else _next_free(title)
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):  # not empty: the run is in it
+            folder.rmdir()
+
+
+def _make(folder: Path) -> Path:
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{shown(folder)} is a file", "a new or empty folder", "choose another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise OutputError(f"{shown(folder)} is not empty", "a new or empty folder", "choose another --out")
+        _check_writable(folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {shown(folder)}: {(error.strerror or str(error)).lower()}",
+            "a place that may be written to",
+            "choose another --out",
+        ) from error
+    return folder
+
+
+def _next_free(title: str) -> Path:
+    number = 1
+    while True:
+        folder = Path("runs") / f"{title}-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if Path("runs").exists() and not Path("runs").is_dir():
+                raise OutputError("`runs` is a file", "a folder for the runs", "rename it, or say --out") from None
+            number += 1
+        except OSError as error:
+            raise OutputError(
+                f"cannot make the folder {shown(folder)}: {(error.strerror or str(error)).lower()}",
+                "a place that may be written to",
+                "say where with --out",
+            ) from error
+        else:
+            return folder
+
+
+def _check_writable(folder: Path) -> None:
+    probe = folder / ".kopal-writable"
+    probe.touch()
+    probe.unlink()
