@@ -1,9 +1,9 @@
 """The arrays that everything else speaks of, and the four formulas between them. NumPy only.
 
-    Pixels         uint8    (N, H, W, C)   what a photo is after `images.read`; C is 1 or 3
-    Scores         float32  (N, K)         one number per class, any range
-    Probabilities  float32  (N, K)         rows sum to one
-    Labels         int64    (N,)           0..K-1, positions in the list of class names
+Pixels         uint8    (N, H, W, C)   what a photo is after `images.read`; C is 1 or 3
+Scores         float32  (N, K)         one number per class, any range
+Probabilities  float32  (N, K)         rows sum to one
+Labels         int64    (N,)           0..K-1, positions in the list of class names
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def log_softmax(scores: Floats) -> Floats:
 
 def one_hot(labels: Labels, classes: int) -> Floats:
     """Labels (N,) → distributions (N, K) float32: 1 at the label, 0 elsewhere."""
-    if labels.size and not (0 <= int(labels.min()) and int(labels.max()) < classes):
+    if labels.size and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
         raise DataError(f"labels run from {labels.min()} to {labels.max()}", f"0 to {classes - 1}")
     encoded = np.zeros((len(labels), classes), np.float32)
     encoded[np.arange(len(labels)), labels] = 1

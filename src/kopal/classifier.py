@@ -106,15 +106,15 @@ class Classifier:
         return len(self._data)
 
     def scores(self, pixels: Pixels) -> Scores:
-        """pixels uint8 (N, H, W, C) → scores float32 (N, K), before calibration. Raises `PixelsError`."""
+        """Pixels uint8 (N, H, W, C) → scores float32 (N, K), before calibration. Raises `PixelsError`."""
         return self._run(pixels)[0]
 
     def predict_proba(self, pixels: Pixels) -> Probabilities:
-        """pixels uint8 (N, H, W, C) → calibrated probabilities float32 (N, K). Raises `PixelsError`."""
+        """Pixels uint8 (N, H, W, C) → calibrated probabilities float32 (N, K). Raises `PixelsError`."""
         return self._run(pixels)[1]
 
     def predict(self, pixels: Pixels) -> list[str]:
-        """pixels uint8 (N, H, W, C) → N class names. Raises `PixelsError`."""
+        """Pixels uint8 (N, H, W, C) → N class names. Raises `PixelsError`."""
         return [self.classes[label] for label in self._run(pixels)[2]]
 
     def predict_files(self, paths: Iterable[str | os.PathLike[str]], top: int = 5) -> Iterator[Prediction]:
@@ -196,10 +196,11 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no public base
-        raise ModelFileError(f"ONNX Runtime refuses the graph: {str(error).splitlines()[0]}", "a sound model") from error
+        raise ModelFileError(
+            f"ONNX Runtime refuses the graph: {str(error).splitlines()[0]}", "a sound model"
+        ) from error
 
 
 def load(path: str | os.PathLike[str]) -> Classifier:
     """The classifier in a model.onnx: `kopal.load("model.onnx").predict_files(["photo.jpg"])`."""
     return Classifier.load(path)
-

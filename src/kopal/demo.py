@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -45,5 +44,9 @@ def demo_data(seed: int, log: Log) -> Dataset:
     parts = np.array(whole.parts)
     rng = np.random.default_rng(seed)
     drawn = [rng.choice(np.flatnonzero(parts == part), count, replace=False) for part, count in SAMPLE.items()]
-    log(Note(f"a random sample of FashionMNIST: {SAMPLE['train']} of 60000 photos to train, {SAMPLE['test']} of 10000 to test"))
+    log(
+        Note(
+            f"a random sample of FashionMNIST: {SAMPLE['train']} of 60000 photos to train, {SAMPLE['test']} of 10000 to test"
+        )
+    )
     return whole.sample([int(index) for index in np.sort(np.concatenate(drawn))])

@@ -42,7 +42,9 @@ class Report:
         np.fill_diagonal(wrong, 0)
         order = np.argsort(-wrong, axis=None, kind="stable")[:count]
         cells = [divmod(int(cell), len(self.classes)) for cell in order]
-        return [(self.classes[was], self.classes[said], int(wrong[was, said])) for was, said in cells if wrong[was, said]]
+        return [
+            (self.classes[was], self.classes[said], int(wrong[was, said])) for was, said in cells if wrong[was, said]
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, as report.json and `evaluate --json` have them."""
@@ -62,10 +64,8 @@ class Report:
         }
 
 
-def evaluate(
-    scores: Scores, labels: Labels, temperature: float, classes: tuple[str, ...], measured_on: str
-) -> Report:
-    """scores (N, K) before calibration and labels (N,) → the report. Raises `DataError` for no photos."""
+def evaluate(scores: Scores, labels: Labels, temperature: float, classes: tuple[str, ...], measured_on: str) -> Report:
+    """Scores (N, K) before calibration and labels (N,) → the report. Raises `DataError` for no photos."""
     if not len(labels):
         raise DataError("no readable photos to measure on", "at least one")
     predicted = scores.argmax(axis=1)

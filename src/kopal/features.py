@@ -44,7 +44,7 @@ class Backbone:
         self._session = session(graph)
 
     def features(self, pixels: Pixels) -> Features:
-        """pixels uint8 (N, H, W, C) → features float32 (N, D)."""
+        """Pixels uint8 (N, H, W, C) → features float32 (N, D)."""
         found: Features = self._session.run(None, {"pixels": pixels})[0]
         return found
 
@@ -99,7 +99,10 @@ class Photos:
 
 
 def read(
-    dataset: Dataset, backbone: Backbone, store: Store | None, progress: Callable[[int, int], None] = lambda done, of: None
+    dataset: Dataset,
+    backbone: Backbone,
+    store: Store | None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[Photos, tuple[LedgerRow, ...]]:
     """Every photo of a set → features, computed or from the store, and the ledger of what could not be read.
 
@@ -178,16 +181,15 @@ def _read_batch(
             store.put(computed)
         known = {**known, **computed}
     return [
-        bad[index] if index in bad else _Read(digests[index], known[digests[index]], small.get(index)) for index in batch
+        bad[index] if index in bad else _Read(digests[index], known[digests[index]], small.get(index))
+        for index in batch
     ]
 
 
 def ledger_row(dataset: Dataset, index: int, data: bytes, error: UnreadableImage) -> LedgerRow:
     """The row for a photo of a set that raised `error`; `data` is what could be read of it."""
     digest = hashlib.sha256(data).hexdigest() if data or error.kind == "empty" else ""
-    return LedgerRow(
-        dataset.names[index], dataset.classes[dataset.labels[index]], digest, error.kind, error.happened
-    )
+    return LedgerRow(dataset.names[index], dataset.classes[dataset.labels[index]], digest, error.kind, error.happened)
 
 
 def small_pixels(photos: Photos) -> tuple[Pixels, Geometry] | None:

@@ -28,8 +28,12 @@ CARD, SEAL = "kopal", "kopal.sha256"
 FORMAT = 1
 
 OPERATORS = frozenset(
-    "Add ArgMax AveragePool BatchNormalization Cast Clip Concat Conv Div Flatten Gemm GlobalAveragePool Identity LRN "
-    "MaxPool Mul Relu Sigmoid Softmax Tanh Transpose".split()
+    {
+        *("Add", "Concat", "Div", "Gemm", "Identity", "Mul"),
+        *("Conv", "BatchNormalization", "LRN", "AveragePool", "GlobalAveragePool", "MaxPool"),
+        *("Clip", "Relu", "Sigmoid", "Softmax", "Tanh"),
+        *("ArgMax", "Cast", "Flatten", "Transpose"),
+    }
 )
 
 
@@ -106,7 +110,7 @@ def seal(model: onnx.ModelProto, card: Card) -> bytes:
     sealed.CopyFrom(model)
     del sealed.metadata_props[:]
     sealed.metadata_props.add(key=CARD, value=json.dumps(card.as_json(), separators=(",", ":")))
-    body = sealed.SerializeToString(deterministic=True)
+    body: bytes = sealed.SerializeToString(deterministic=True)
     return body + _seal_entry(body)
 
 
@@ -143,7 +147,9 @@ def check_graph(model: onnx.ModelProto, card: Card) -> None:
             raise ModelFileError(f"the graph uses operators of domain {opset.domain!r}", "standard ONNX operators")
     for node in graph.node:
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
-            raise ModelFileError(f"operator {node.domain}{node.op_type!r} is not on kopal's list", ", ".join(sorted(OPERATORS)))
+            raise ModelFileError(
+                f"operator {node.domain}{node.op_type!r} is not on kopal's list", ", ".join(sorted(OPERATORS))
+            )
         if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
             raise ModelFileError(f"node {node.name!r} holds a graph of its own", "no control flow")
     _check_face(graph, card)
@@ -185,7 +191,9 @@ def _tensors(graph: onnx.GraphProto) -> Sequence[onnx.TensorProto]:
 def _card(model: onnx.ModelProto) -> Mapping[str, Any]:
     entries = [(entry.key, entry.value) for entry in model.metadata_props]
     if [key for key, _ in entries] != [CARD]:
-        raise ModelFileError(f"the metadata holds {[key for key, _ in entries]}", f"one entry, {CARD!r}, before the seal")
+        raise ModelFileError(
+            f"the metadata holds {[key for key, _ in entries]}", f"one entry, {CARD!r}, before the seal"
+        )
     try:
         value = json.loads(entries[0][1])
     except ValueError as error:
@@ -197,7 +205,8 @@ def _card(model: onnx.ModelProto) -> Mapping[str, Any]:
 
 def _seal_entry(body: bytes) -> bytes:
     """The last metadata entry as raw protobuf: field 14 of ModelProto, length-delimited."""
-    entry = onnx.StringStringEntryProto(key=SEAL, value=hashlib.sha256(body).hexdigest()).SerializeToString()
+    seal_entry = onnx.StringStringEntryProto(key=SEAL, value=hashlib.sha256(body).hexdigest())
+    entry: bytes = seal_entry.SerializeToString()
     return bytes([14 << 3 | 2, len(entry)]) + entry
 
 

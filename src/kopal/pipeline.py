@@ -151,7 +151,8 @@ def fingerprint(photos: Photos) -> str:
 
 
 def _counts(photos: Photos) -> list[int]:
-    return np.bincount(photos.labels[photos.where("train")], minlength=len(photos.classes)).tolist()
+    counts = np.bincount(photos.labels[photos.where("train")], minlength=len(photos.classes))
+    return [int(count) for count in counts]
 
 
 def _details(fitted: Fitted, temperature: float, photos: Photos, rows: tuple[LedgerRow, ...]) -> dict[str, Any]:

@@ -30,10 +30,10 @@ def folds(labels: Labels, groups: Sequence[Hashable], count: int, seed: int) -> 
     classes = int(labels.max()) + 1
     held = np.zeros((count, classes), np.int64)
     fold = np.empty(len(labels), np.int64)
-    for group in dealt:
-        own = np.bincount(labels[group], minlength=classes)
+    for indices in dealt:
+        own = np.bincount(labels[indices], minlength=classes)
         crowding = (held * own).sum(axis=1)
         chosen = np.lexsort((held.sum(axis=1), crowding))[0]
         held[chosen] += own
-        fold[group] = chosen
+        fold[indices] = chosen
     return fold

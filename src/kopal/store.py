@@ -136,7 +136,9 @@ def clear(folder: Path) -> int:
             freed += size
         except OSError as error:
             raise OutputError(
-                f"cannot delete {path}: {error.strerror}", "a cache that no other process holds open", "end that process"
+                f"cannot delete {path}: {error.strerror}",
+                "a cache that no other process holds open",
+                "end that process",
             ) from error
     return freed
 

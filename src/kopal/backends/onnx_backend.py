@@ -49,7 +49,9 @@ class Graph:
         self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attributes))
         return output
 
-    def model(self, name: str, image: tuple[int, int, int], outputs: Mapping[str, tuple[int, tuple[Any, ...]]]) -> onnx.ModelProto:
+    def model(
+        self, name: str, image: tuple[int, int, int], outputs: Mapping[str, tuple[int, tuple[Any, ...]]]
+    ) -> onnx.ModelProto:
         """The finished model: input `pixels` uint8 (N, H, W, C), outputs as name → (element type, shape)."""
         graph = helper.make_graph(
             self.nodes,
@@ -64,7 +66,7 @@ class Graph:
 
 
 def feature_model(net: Net, weights: Weights) -> onnx.ModelProto:
-    """pixels uint8 (N, H, W, C) → features float32 (N, D): a net that ends in a vector, batch norm folded."""
+    """Pixels uint8 (N, H, W, C) → features float32 (N, D): a net that ends in a vector, batch norm folded."""
     graph = Graph()
     last = _emit(graph, net, weights)
     graph.node("Identity", [last], "features")
@@ -75,7 +77,7 @@ def classifier_model(net: Net, weights: Weights, temperature: float, classes: in
     """The contract's face: pixels → scores, probabilities = softmax(scores / temperature), label = argmax."""
     graph = Graph()
     graph.node("Identity", [_emit(graph, net, weights)], "scores")
-    graph.constant("temperature", np.float32(temperature).reshape(()))
+    graph.constant("temperature", np.array(temperature, np.float32))
     graph.node("Div", ["scores", "temperature"], "tempered")
     graph.node("Softmax", ["tempered"], "probabilities", axis=-1)
     graph.node("ArgMax", ["scores"], "label", axis=-1, keepdims=0, select_last_index=0)
@@ -137,7 +139,7 @@ def _batch_norm(graph: Graph, layer: BatchNorm, path: str, weights: Weights, x: 
 
 def _normalize(graph: Graph, layer: Normalize, path: str, weights: Weights, x: str) -> str:
     # (x / 255 - mean) / std as one multiplication and one addition
-    mean, std = np.float64(layer.mean), np.float64(layer.std)
+    mean, std = np.array(layer.mean, np.float64), np.array(layer.std, np.float64)
     shape = (-1, 1, 1) if max(len(mean), len(std)) > 1 else ()
     scale = graph.constant(f"{path}.scale", (1 / (255 * std)).astype(np.float32).reshape(shape))
     shift = graph.constant(f"{path}.shift", (-mean / std).astype(np.float32).reshape(shape))

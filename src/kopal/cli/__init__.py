@@ -39,7 +39,9 @@ def run(arguments: list[str]) -> int:
     except KopalError as error:
         message, code = f"error: {error}", USAGE
     except click.ClickException as error:
-        hint = f"\nto fix:   {error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
+        hint = (
+            f"\nto fix:   {error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
+        )
         message, code = f"error: {error.format_message()}{hint}", USAGE
     except (KeyboardInterrupt, click.Abort):
         message, code = "interrupted: nothing half-written was left behind", INTERRUPTED

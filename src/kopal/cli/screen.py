@@ -69,7 +69,9 @@ class Screen:
         elif now - self._said >= PLAIN_INTERVAL:
             self._said = now
             left = (progress.total - progress.done) / rate if rate else 0.0
-            say(f"  {progress.done} of {progress.total} {progress.what}, {rate:.0f}/s, {seconds(left)} left", sys.stderr)
+            say(
+                f"  {progress.done} of {progress.total} {progress.what}, {rate:.0f}/s, {seconds(left)} left", sys.stderr
+            )
         if progress.done >= progress.total:
             self._close()
 
@@ -122,7 +124,9 @@ class Screen:
 def show_report(report: Report) -> None:
     """Accuracy with its interval and baseline, a table of classes, the worst confusions."""
     low, high = report.interval
-    say(f"\naccuracy {report.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, n = {report.n}, {report.measured_on})")
+    say(
+        f"\naccuracy {report.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, n = {report.n}, {report.measured_on})"
+    )
     say(f"baseline {report.majority:.3f}  (always naming the largest class)\n")
     names = [shown(row.name) for row in report.per_class]
     width = max(5, *map(cell_len, names))

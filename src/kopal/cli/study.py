@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from kopal.cli.words import HELP
 
 
-def nets(net: Annotated[Optional[str], typer.Argument(help=HELP["net"], show_default=False)] = None) -> None:
+def nets(net: Annotated[str | None, typer.Argument(help=HELP["net"], show_default=False)] = None) -> None:
     from kopal.cli.output import say
     from kopal.nets.table import family_lines, net_lines
 

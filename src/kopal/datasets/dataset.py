@@ -76,7 +76,9 @@ def check_learnable(classes: Sequence[str], counts: Sequence[int], what: str = "
     """Raises `DataError` unless there are two classes or more, with two photos or more each."""
     if len(classes) < 2:
         found = f"only one class, {classes[0]!r}" if classes else "no class folders"
-        raise DataError(f"found {found}", "two classes or more", "put the photos of each class into a folder of its own")
+        raise DataError(
+            f"found {found}", "two classes or more", "put the photos of each class into a folder of its own"
+        )
     small = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < 2]
     if small:
         raise DataError(

@@ -141,7 +141,8 @@ def _check_folder(root: Path) -> None:
 
 def _parts(root: Path) -> tuple[dict[Part, Path], list[str]]:
     """The folder of each part. One part is all for training; of two the second is the test; of three the middle one
-    calibrates."""
+    calibrates.
+    """
     notes: list[str] = []
     entries = _entries(root)
     folders = [entry for entry in entries if _is_folder(entry)]
@@ -216,4 +217,3 @@ def expand(paths: list[str]) -> Iterator[str]:
             yield path
         else:
             raise UsageError(f"no such file or folder: {shown(path)}", "photos, or folders of photos")
-

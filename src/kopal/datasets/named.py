@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,10 @@ FASHION_CLASSES = (
 
 @dataclass(frozen=True)
 class ArraySource:
-    """Photos from memory, (N, H, W) or (N, H, W, 3) uint8; a name ends in the photo's number. Served as PNG bytes, so that they take the
-    same way through the decoder as any file."""
+    """Photos from memory, (N, H, W) or (N, H, W, 3) uint8; a name ends in the photo's number.
+
+    They are served as PNG bytes, so that they take the same way through the decoder as any file.
+    """
 
     pixels: Pixels
 
@@ -51,7 +54,7 @@ def digits() -> Dataset:
 
     found = load_digits()
     pixels = np.round(found.images * (255 / 16)).astype(np.uint8)
-    return _dataset("digits", pixels, found.target, tuple(map(str, range(10))), ["train"] * len(pixels))
+    return _dataset("digits", pixels, found.target, tuple(map(str, range(10))), _parts("train", len(pixels)))
 
 
 def fashion_mnist() -> Dataset:
@@ -65,7 +68,7 @@ def fashion_mnist() -> Dataset:
         )
     pixels = np.concatenate([_idx(folder, f"{part}-images-idx3-ubyte") for part in ("train", "t10k")])
     labels = np.concatenate([_idx(folder, f"{part}-labels-idx1-ubyte") for part in ("train", "t10k")])
-    parts: list[Part] = ["train"] * 60_000 + ["test"] * 10_000
+    parts = _parts("train", 60_000) + _parts("test", 10_000)
     return _dataset("fashion-mnist", pixels, labels, FASHION_CLASSES, parts)
 
 
@@ -79,7 +82,9 @@ def fashion_mnist_folder() -> Path | None:
 NAMED: dict[str, Callable[[], Dataset]] = {"digits": digits, "fashion-mnist": fashion_mnist}
 
 
-def _dataset(title: str, pixels: Pixels, labels: NDArray[np.integer], classes: tuple[str, ...], parts: list[Part]) -> Dataset:
+def _dataset(
+    title: str, pixels: Pixels, labels: NDArray[np.integer[Any]], classes: tuple[str, ...], parts: Sequence[Part]
+) -> Dataset:
     # The manifest's classes are the sorted names, so the set's own numbers are translated.
     order = sorted(classes)
     place = [order.index(name) for name in classes]
@@ -87,6 +92,10 @@ def _dataset(title: str, pixels: Pixels, labels: NDArray[np.integer], classes: t
     return Dataset(
         title, ArraySource(pixels), tuple(order), names, tuple(place[int(label)] for label in labels), tuple(parts)
     )
+
+
+def _parts(part: Part, count: int) -> list[Part]:
+    return [part] * count
 
 
 def _idx(folder: Path, name: str) -> NDArray[np.uint8]:

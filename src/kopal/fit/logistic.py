@@ -37,14 +37,14 @@ class Affine:
     bias: Matrix
 
     def scores(self, features: Features) -> Scores:
-        """features (N, D) → scores (N, K)."""
+        """Features (N, D) → scores (N, K)."""
         return features @ self.weight.T + self.bias
 
 
 def fit_path(
     features: Features, labels: Labels, weights: Matrix, classes: int, penalties: Sequence[float], tolerance: float
 ) -> list[Affine]:
-    """features (N, D), labels (N,), weights (N,) → one affine map per penalty, each started from the one before."""
+    """Features (N, D), labels (N,), weights (N,) → one affine map per penalty, each started from the one before."""
     weights = weights / weights.sum()
     mean = weights @ features
     centred = features - mean
@@ -84,10 +84,16 @@ def _principal_axes(standardised: Matrix, weights: Matrix) -> tuple[Matrix | Non
 
 
 def _solve(
-    features: Matrix, targets: Floats, weights: Matrix, variance: Matrix, penalty: float, start: Matrix, tolerance: float
+    features: Matrix,
+    targets: Floats,
+    weights: Matrix,
+    variance: Matrix,
+    penalty: float,
+    start: Matrix,
+    tolerance: float,
 ) -> Matrix:
     steepness = np.append(0.5 * variance + penalty, 0.5).astype(np.float32)
-    unit = (1 / np.sqrt(steepness))[:, None]
+    unit: Matrix = (1 / np.sqrt(steepness))[:, None].astype(np.float32)
 
     def objective(point: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
         theta = point.reshape(start.shape) * unit
@@ -104,6 +110,7 @@ def _solve(
         gradient = np.empty_like(theta)
         gradient[:-1] = (residual.T @ features).T + penalty * theta[:-1]
         gradient[-1] = residual.sum(axis=0)
-        return loss, (gradient * unit).ravel()
+        return loss, np.asarray(gradient * unit, np.float32).ravel()
 
-    return minimise(objective, (start / unit).ravel(), tolerance).reshape(start.shape) * unit
+    found = minimise(objective, np.asarray(start / unit, np.float32).ravel(), tolerance)
+    return np.asarray(found.reshape(start.shape) * unit, np.float32)

@@ -1,4 +1,4 @@
-"""From a file's bytes to uint8 pixels. Pillow's plugins are called directly, so a format off our list is never tried."""
+"""From a file's bytes to uint8 pixels, by calling Pillow's plugins directly: no format off our list is ever tried."""
 
 from __future__ import annotations
 

@@ -89,7 +89,9 @@ def output_shape(net: Net) -> Shape:
 def parameter_shapes(net: Net) -> dict[str, Shape]:
     """Every array that the net needs, learned or fixed, by full name, in order."""
     return {
-        f"{row.path}.{name}": shape for row in describe(net) for name, shape in (*row.learned.items(), *row.fixed.items())
+        f"{row.path}.{name}": shape
+        for row in describe(net)
+        for name, shape in (*row.learned.items(), *row.fixed.items())
     }
 
 
@@ -97,7 +99,9 @@ class _Misfit(Exception):
     pass
 
 
-def _window(x: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape = (1, 1), ceil: bool = False) -> Shape:
+def _window(
+    x: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape = (1, 1), ceil: bool = False
+) -> Shape:
     if len(x) != 3:
         raise _Misfit("needs an image (C, H, W)")
     sides = []
@@ -131,9 +135,9 @@ def _linear(layer: Linear, path: str, x: Shape) -> Row:
 
 
 def _batch_norm(layer: BatchNorm, path: str, x: Shape) -> Row:
-    channels = {name: (x[0],) for name in ("weight", "bias", "running_mean", "running_var")}
-    learned = {name: channels[name] for name in ("weight", "bias")}
-    return Row(path, layer, x, learned, {name: channels[name] for name in ("running_mean", "running_var")})
+    channels = (x[0],)
+    learned = {"weight": channels, "bias": channels}
+    return Row(path, layer, x, learned, {"running_mean": channels, "running_var": channels})
 
 
 def _normalize(layer: Normalize, path: str, x: Shape) -> Row:

@@ -99,7 +99,9 @@ def same_padding(side: int, kernel: int, stride: int) -> Padding:
     return before, before, after, after
 
 
-def _conv_norm(out: int, kernel: int, stride: int, side: int, activation: ActivationName | None, groups: int = 1) -> Chain:
+def _conv_norm(
+    out: int, kernel: int, stride: int, side: int, activation: ActivationName | None, groups: int = 1
+) -> Chain:
     padding = same_padding(side, kernel, stride)
     conv = Conv(out, (kernel, kernel), (stride, stride), padding, groups=groups, bias=False)
     layers = chain(conv=conv, norm=BatchNorm(epsilon=1e-3, momentum=0.01))

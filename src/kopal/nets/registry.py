@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from kopal.errors import UsageError
 from kopal.nets.efficientnet import LITE, efficientnet_lite
@@ -11,7 +12,7 @@ from kopal.nets.net import Net
 
 _NETS: dict[str, Callable[[], Net]] = {
     "linear": lambda: linear(10, (32, 32, 3)),
-    **{name: lambda name=name: efficientnet_lite(name) for name in LITE},
+    **{name: partial(efficientnet_lite, name) for name in LITE},
 }
 
 NAMES = tuple(_NETS)

@@ -34,8 +34,9 @@ def run(layer: Layer, weights: Mapping[str, A], x: T, table: Table[T, A], path: 
             return x
         case Residual():
             y = run(layer.body, weights, x, table, join(path, "body"))
-            beside = layer.shortcut and run(layer.shortcut, weights, x, table, join(path, "shortcut"))
-            return table.add(path, y, x if beside is None else beside)
+            if layer.shortcut is not None:
+                x = run(layer.shortcut, weights, x, table, join(path, "shortcut"))
+            return table.add(path, y, x)
         case SqueezeExcite():
             return table.multiply(path, x, run(layer.gate, weights, x, table, join(path, "gate")))
         case Concat():

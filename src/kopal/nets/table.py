@@ -50,7 +50,9 @@ def words(row: Row) -> str:
     """A leaf in a few words, as on a slide: 3x3 conv, 64."""
     match row.layer:
         case Conv(out, (height, width), stride, groups=groups):
-            kind = "depthwise" if groups == out and groups > 1 else "conv" if groups == 1 else f"conv in {groups} groups"
+            kind = (
+                "depthwise" if groups == out and groups > 1 else "conv" if groups == 1 else f"conv in {groups} groups"
+            )
             step = f" /{stride[0]}" if stride != (1, 1) else ""
             return f"{height}x{width} {kind}, {out}{step}"
         case Linear(out):

@@ -8,10 +8,9 @@ for each with a function of its own, and refuses every other.
 from __future__ import annotations
 
 import io
-import pickle  # noqa: S403 - only as the base of a reader that can resolve four harmless names
+import pickle
 from collections import OrderedDict
 from collections.abc import Callable
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +64,7 @@ class _Tensor(NamedTuple):
     def array(self, storages: dict[str, NDArray[Any]]) -> NDArray[Any]:
         numbers = storages[self.storage.key]
         last = self.offset + sum((side - 1) * step for side, step in zip(self.shape, self.stride, strict=True))
-        if min((self.offset, *self.shape, *self.stride)) < 0 or (prod(self.shape) and last >= len(numbers)):
+        if min((self.offset, *self.shape, *self.stride)) < 0 or (0 not in self.shape and last >= len(numbers)):
             raise WeightsError("a tensor reaches beyond its storage", "sizes that fit the numbers in the file")
         steps = [step * numbers.itemsize for step in self.stride]
         view = np.lib.stride_tricks.as_strided(numbers[self.offset :], self.shape, steps, writeable=False)

@@ -103,13 +103,17 @@ def translate(published: Mapping[str, NDArray[Any]], net: Net) -> dict[str, NDAr
             continue
         ours = _our_name(name, blocks)
         if ours not in wanted:
-            raise WeightsError(f"the weights hold {name!r}, which net {net.name} has no place for", "the net's own names")
+            raise WeightsError(
+                f"the weights hold {name!r}, which net {net.name} has no place for", "the net's own names"
+            )
         if array.shape != wanted[ours]:
             raise WeightsError(f"{name!r} has shape {array.shape}", f"{wanted[ours]}, as {ours!r} in net {net.name}")
         weights[ours] = array.astype(np.float32)
     missing = [name for name in wanted if name not in weights]
     if missing:
-        raise WeightsError(f"the weights lack {len(missing)} arrays of net {net.name}, first {missing[0]!r}", "all of them")
+        raise WeightsError(
+            f"the weights lack {len(missing)} arrays of net {net.name}, first {missing[0]!r}", "all of them"
+        )
     return weights
 
 
@@ -132,7 +136,9 @@ _IN_BLOCK = {
 
 def _our_name(name: str, blocks: list[str]) -> str:
     match name.split("."):
-        case ["_blocks", number, layer, kind] if number.isdecimal() and int(number) < len(blocks) and layer in _IN_BLOCK:
+        case ["_blocks", number, layer, kind] if (
+            number.isdecimal() and int(number) < len(blocks) and layer in _IN_BLOCK
+        ):
             return f"{blocks[int(number)]}.{_IN_BLOCK[layer]}.{kind}"
         case [layer, kind] if layer in _TOP:
             return f"{_TOP[layer]}.{kind}"
