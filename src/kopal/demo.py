@@ -44,9 +44,6 @@ def demo_data(seed: int, log: Log) -> Dataset:
     parts = np.array(whole.parts)
     rng = np.random.default_rng(seed)
     drawn = [rng.choice(np.flatnonzero(parts == part), count, replace=False) for part, count in SAMPLE.items()]
-    log(
-        Note(
-            f"a random sample of FashionMNIST: {SAMPLE['train']} of 60000 photos to train, {SAMPLE['test']} of 10000 to test"
-        )
-    )
+    train_count, test_count = SAMPLE.values()
+    log(Note(f"a random sample of FashionMNIST: {train_count} of 60000 photos to train, {test_count} of 10000 to test"))
     return whole.sample([int(index) for index in np.sort(np.concatenate(drawn))])

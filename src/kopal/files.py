@@ -35,7 +35,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8; file names that are no text keep their odd bytes as \\udc.. escapes."""
+    """UTF-8; in file names that are no text the odd bytes stay visible as escapes."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from functools import singledispatchmethod
-from typing import Any
+from typing import Any, Self
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -50,7 +50,7 @@ class Screen:
         known = f", {plan.cached:.0%} of a sample already computed" if plan.cached else ""
         say(
             f"plan: features of {plan.net}{known}, then a softmax regression\n"
-            f"      about {seconds(plan.reading_seconds)} to read and {seconds(plan.fitting_seconds)} to fit on this machine"
+            f"      about {seconds(plan.reading_seconds)} to read and {seconds(plan.fitting_seconds)} to fit here"
         )
 
     @__call__.register
@@ -114,7 +114,7 @@ class Screen:
             self._bar.stop()
         self._bar, self._what = None, ""
 
-    def __enter__(self) -> Screen:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -124,9 +124,9 @@ class Screen:
 def show_report(report: Report) -> None:
     """Accuracy with its interval and baseline, a table of classes, the worst confusions."""
     low, high = report.interval
-    say(
-        f"\naccuracy {report.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, n = {report.n}, {report.measured_on})"
-    )
+    where = f"n = {report.n}, {report.measured_on}"
+    say(f"\naccuracy {report.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, {where})")
+
     say(f"baseline {report.majority:.3f}  (always naming the largest class)\n")
     names = [shown(row.name) for row in report.per_class]
     width = max(5, *map(cell_len, names))
