@@ -23,7 +23,7 @@ def draw(kind: int, seed: int, size: tuple[int, int] = (160, 120)) -> Image.Imag
     noise = rng.integers(90, 160, (size[1], size[0], 3), dtype=np.uint8)
     image = Image.fromarray(noise)
     colour = tuple(int(255 * channel) for channel in np.eye(3)[kind % 3] * 0.8 + 0.1 * (kind // 3))
-    x, y = (int(rng.integers(10, side // 2)) for side in size)
+    x, y = (int(rng.integers(side // 16, side // 2)) for side in size)
     box = (x, y, x + size[0] // 3, y + size[1] // 3)
     painter = ImageDraw.Draw(image)
     shape = (painter.ellipse, painter.rectangle, painter.line, painter.chord)[kind % 4]

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import QUICK, draw, make_photos
 from PIL import Image
 
+from conftest import QUICK, draw, make_photos
 from kopal.arrays import softmax
 from kopal.classifier import Classifier, load
 from kopal.datasets import open_dataset

@@ -25,7 +25,7 @@ from kopal.nets.net import Net
 from kopal.parallel import ordered
 from kopal.store import Store
 
-SMALL_SIDE = 64
+SMALL_SIDE = images.FULL_SIDE
 """Photos natively at most this wide and high are also kept as they are, for a model on raw pixels."""
 
 

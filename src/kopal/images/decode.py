@@ -19,6 +19,7 @@ from kopal.images.geometry import FILTERS, Geometry
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_PIXELS = 50_000_000
+FULL_SIDE = 64
 
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
@@ -131,7 +132,9 @@ def _open(data: bytes) -> ImageFile.ImageFile:
 def _decode_smaller(image: JpegImagePlugin.JpegImageFile, geometry: Geometry) -> None:
     # Before loading the picture may still lie on its side: ask for enough along either side.
     side = math.ceil(max(geometry.height, geometry.width) / geometry.crop)
-    image.draft(None, (side, side))
+    # Small pictures are cheap, and training keeps them whole to choose a geometry later.
+    if max(image.size) > FULL_SIDE:
+        image.draft(None, (side, side))
 
 
 def _upright(image: Image.Image) -> Image.Image:
