@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any, cast
 
 INTERRUPTED, USAGE, BUG = 130, 2, 1
 
@@ -29,36 +30,45 @@ def run(arguments: list[str]) -> int:
     if debug:
         arguments.remove("--debug")
 
-    import click
+    import typer
 
     from kopal.cli.app import app
     from kopal.errors import KopalError
 
+    # Typer carries its own copy of click in some versions and the package in others: this finds either's base error.
+    wrong_words = cast("type[Exception]", typer.BadParameter.__mro__[2])
     try:
-        return app(args=arguments, prog_name="kopal", standalone_mode=False) or 0
+        command = typer.main.get_command(app)
+        # Not through its main(), which has ways of its own with Ctrl-C and closed pipes.
+        with command.make_context("kopal", arguments) as context:
+            return command.invoke(context) or 0
+    except typer.Exit as end:
+        return end.exit_code
     except KopalError as error:
-        message, code = f"error: {error}", USAGE
-    except click.ClickException as error:
-        hint = (
-            f"\nto fix:   {error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
-        )
-        message, code = f"error: {error.format_message()}{hint}", USAGE
-    except (KeyboardInterrupt, click.Abort):
-        message, code = "interrupted: nothing half-written was left behind", INTERRUPTED
+        return _fail(f"error: {error}", USAGE, debug)
+    except wrong_words as error:
+        return _fail(f"error: {_in_one_line(error)}", USAGE, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted: nothing half-written was left behind", INTERRUPTED, debug)
     except BrokenPipeError:
         # The reader of our output has gone (… | head): nothing to tell, and nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError:
-        message, code = "error: out of memory\nto fix:   close other programs, or train on fewer photos", USAGE
+        return _fail("error: out of memory\nto fix:   close other programs, or train on fewer photos", USAGE, debug)
     except Exception as error:
-        message, code = f"error: {type(error).__name__}: {error}\nThis is a bug in kopal; --debug shows where.", BUG
-        if not debug:
-            print(message, file=sys.stderr)  # noqa: T201
-            return code
-        traceback.print_exc()
-        return code
+        bug = f"error: {type(error).__name__}: {error}\nThis is a bug in kopal; --debug shows where."
+        return _fail(bug, BUG, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     print(message, file=sys.stderr)  # noqa: T201
     return code
+
+
+def _in_one_line(error: Any) -> str:
+    """A message of click's with the help to turn to; an option's name stands in it already."""
+    hint = f"\nto fix:   {error.ctx.command_path} --help" if getattr(error, "ctx", None) else ""
+    return f"{error.format_message()}{hint}"

@@ -34,14 +34,14 @@ INSTRUCTIONS = ("AVX2", "FMA3", "AVX512F", "AVX512_ICL", "AVX512_SPR", "NEON", "
 
 def doctor_lines() -> Iterator[str]:
     """Versions, cores, instruction sets, what is installed, where caches are, one timing."""
-    yield f"python       {platform.python_version()} on {platform.platform()}"
+    yield f"{'python':36} {platform.python_version()} on {platform.platform()}"
     for name in (*PACKAGES, *BACKBONES):
         yield f"{name:36} {_version(name)}"
-    yield f"cores        {cores()} of {platform.processor() or platform.machine()}"
-    yield f"instructions {' '.join(_instructions()) or 'unknown'}"
+    yield f"{'cores':36} {cores()} of {platform.processor() or platform.machine()}"
+    yield f"{'instructions':36} {' '.join(_instructions()) or 'unknown'}"
     rows, size = usage(cache_folder())
-    yield f"cache        {shown(cache_folder())}: features of {rows} photos, {size / 1e6:.1f} MB"
-    yield f"output       {sys.stdout.encoding}, {'a terminal' if sys.stdout.isatty() else 'not a terminal'}"
+    yield f"{'cache':36} {shown(cache_folder())}: features of {rows} photos, {size / 1e6:.1f} MB"
+    yield f"{'output':36} {sys.stdout.encoding}, {'a terminal' if sys.stdout.isatty() else 'not a terminal'}"
     yield from _timing()
 
 
@@ -80,4 +80,4 @@ def _timing() -> Iterator[str]:
     backbone.features(pixels)
     started = perf_counter()
     backbone.features(pixels)
-    yield f"timing       efficientnet-lite0: {(perf_counter() - started) / 8 * 1000:.1f} ms an image on one core"
+    yield f"{'timing':36} efficientnet-lite0: {(perf_counter() - started) / 8 * 1000:.1f} ms an image on one core"

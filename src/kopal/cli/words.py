@@ -15,7 +15,7 @@ HELP = {
     "cache": "Show the cache of computed features, or clear it.",
     "--version": "Show the version and exit.",
     "data": "A folder of class folders, a folder with train/val/test inside, or: digits, fashion-mnist.",
-    "--out": "The run's folder, new or empty. [default: runs/<folder>-<n>]",
+    "--out": "The run's folder, new or empty; without it, the next free runs/<folder>-<n>.",
     "--seed": "Deals the photos into folds.",
     "--effort": "quick, balanced or best: how long to search for how much.",
     "--balance": "Let every class weigh the same, however many photos it has.",
