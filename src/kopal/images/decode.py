@@ -6,11 +6,10 @@ import io
 import math
 import os
 import stat
-import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, JpegImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from kopal.arrays import Pixels
 from kopal.errors import UnreadableImage
@@ -32,30 +31,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What damaged files raise in Pillow's decoders.
-_DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    OverflowError,
-    ZeroDivisionError,
-    AssertionError,
-    RuntimeError,
-    struct.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
-
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """A regular file's content, at most 32 MB. Raises `UnreadableImage` (missing, not a file, too large, denied)."""
+    """A regular file's content, at most 32 MB. Raises `UnreadableImage` (missing, not-a-file, too-large, no-access)."""
     try:
         # O_NONBLOCK is not everywhere; a look before opening keeps us from waiting on a named pipe.
         status = os.stat(path)
@@ -65,6 +43,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
             raise UnreadableImage("too-large", f"{status.st_size / 1e6:.0f} MB; the limit is {MAX_BYTES >> 20} MB")
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise UnreadableImage("missing", "no such file") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UnreadableImage("no-access", reason.lower()) from error
@@ -89,10 +69,14 @@ def decode(data: bytes, geometry: Geometry | None = None) -> Image.Image:
         if geometry is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
             _decode_smaller(image, geometry)
         image.load()
+        if isinstance(image, PngImagePlugin.PngImageFile):
+            _scale_transparent_colour(image, data[24])
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "I":
+            raise UnreadableImage("unsupported", "32-bit pixels have no fixed range: save as 8 or 16 bits")
         return _to_eight_bits(_upright(image))
     except UnreadableImage:
         raise
-    except _DECODER_ERRORS as error:
+    except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file; all of it means the same
         raise UnreadableImage(*_reason(error)) from error
 
 
@@ -117,15 +101,15 @@ def _open(data: bytes) -> ImageFile.ImageFile:
     known = recognise(data)
     if known is None:
         raise UnreadableImage("not-an-image", "not a JPEG, PNG, WEBP, GIF, BMP or TIFF by its content")
+    if not known.complete(data):
+        raise UnreadableImage("truncated", f"the {known.name} ends before its end marker")
     try:
         image = known.plugin(io.BytesIO(data))
         width, height = image.size
-    except _DECODER_ERRORS as error:
+    except Exception as error:  # as in `decode`
         raise UnreadableImage("damaged", f"damaged {known.name} header: {_first_line(error)}") from error
     if width * height > MAX_PIXELS:
         raise UnreadableImage("too-large", f"{width} x {height} pixels; the limit is {MAX_PIXELS // 10**6} million")
-    if not known.complete(data):
-        raise UnreadableImage("truncated", f"the {known.name} ends before its end marker")
     return image
 
 
@@ -139,24 +123,30 @@ def _decode_smaller(image: JpegImagePlugin.JpegImageFile, geometry: Geometry) ->
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _DECODER_ERRORS:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:
         # Every viewer shows a sound picture with damaged EXIF as it is stored; so do we.
         return image
-    turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
+
+
+def _scale_transparent_colour(image: PngImagePlugin.PngImageFile, depth: int) -> None:
+    # A PNG names its transparent colour at its own depth; Pillow compares it with samples of 8 bits.
+    colour = image.info.get("transparency")
+    if image.mode in ("1", "L") and isinstance(colour, int):
+        image.info["transparency"] = colour * 255 // ((1 << depth) - 1)
+    elif depth == 16 and isinstance(colour, tuple):
+        image.info["transparency"] = tuple(part >> 8 for part in colour)
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Any mode → L or RGB: 16 bits scaled to 8, transparency laid over white, palettes and inks resolved."""
-    if image.mode in ("L", "RGB"):
-        if "transparency" not in image.info:
-            return image
-        image = image.convert("LA" if image.mode == "L" else "RGBA")
-    if image.mode == "1":
-        return image.convert("L")
     if image.mode.startswith("I"):
         return _scale_sixteen_bits(image)
+    if image.mode in ("1", "L", "RGB"):
+        if "transparency" not in image.info:
+            return image.convert("L") if image.mode == "1" else image
+        image = image.convert("RGBA" if image.mode == "RGB" else "LA")
     if image.mode == "F":
         raise UnreadableImage("unsupported", "floating-point pixels have no fixed range: save as 8 or 16 bits")
     if image.mode in ("P", "PA"):
@@ -172,10 +162,13 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _scale_sixteen_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     if values.size and (values.min() < 0 or values.max() > 65535):
         raise UnreadableImage("unsupported", "32-bit pixels have no fixed range: save as 8 or 16 bits")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    scaled = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if "transparency" in image.info:
+        scaled[values == image.info["transparency"]] = 255
+    return Image.fromarray(scaled)
 
 
 def _reason(error: BaseException) -> tuple[str, str]:

@@ -6,8 +6,10 @@ So each format's own end marker is looked for as well.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from PIL import (
     BmpImagePlugin,
@@ -35,17 +37,19 @@ def recognise(data: bytes) -> Format | None:
     return next((known for known in FORMATS if known.starts(data)), None)
 
 
+# In a scan FF is followed by 00 or by a restart marker's number, else it begins the next segment.
+_NEXT_SEGMENT = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
 def _jpeg_complete(data: bytes) -> bool:
-    """An end-of-image marker follows the first scan; the thumbnail inside a header has one too and does not count."""
+    """The picture's segments and scans lead to its end marker; those inside a header's thumbnail do not count."""
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-        elif marker == 0xDA:
-            return data.find(b"\xff\xd9", at) != -1
-        else:
-            at += 2 if 0xD0 <= marker <= 0xD8 or marker == 0x01 else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    while found := _NEXT_SEGMENT.search(data, at):
+        marker = data[found.start() + 1]
+        if marker == 0xD9:
+            return True
+        stands_alone = marker in (0x01, 0xD8)
+        at = found.end() + (0 if stands_alone else int.from_bytes(data[found.end() : found.end() + 2], "big"))
     return False
 
 
@@ -65,9 +69,10 @@ def _gif_complete(data: bytes) -> bool:
         if data[at] == 0x2C:
             at = _gif_blocks_end(data, at + 11 + _gif_palette(data, at + 9))
             return at != -1
-        if data[at] != 0x21:
+        if data[at] == 0x3B:
             return False
-        at = _gif_blocks_end(data, at + 2)
+        # Some writers leave stray bytes between the blocks; decoders pass over them.
+        at = _gif_blocks_end(data, at + 2) if data[at] == 0x21 else at + 1
         if at == -1:
             return False
     return False
@@ -90,9 +95,14 @@ def _webp_complete(data: bytes) -> bool:
     return len(data) >= 8 + int.from_bytes(data[4:8], "little")
 
 
-def _bmp_complete(data: bytes) -> bool:
-    # Some writers leave the size field at 0; then the decoder's own check must do.
-    return len(data) >= int.from_bytes(data[2:6], "little")
+def _tiff_complete(data: bytes) -> bool:
+    """The first directory lies inside the file; that the strips do too is noticed while decoding."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    if 43 in data[2:4]:  # with 64-bit offsets
+        at = int.from_bytes(data[8:16], order)
+        return at + 8 + 20 * int.from_bytes(data[at : at + 8], order) <= len(data)
+    at = int.from_bytes(data[4:8], order)
+    return at + 2 + 12 * int.from_bytes(data[at : at + 2], order) <= len(data)
 
 
 FORMATS = (
@@ -105,7 +115,12 @@ FORMATS = (
         WebPImagePlugin.WebPImageFile,
         _webp_complete,
     ),
-    Format("BMP", lambda data: data[:2] == b"BM", BmpImagePlugin.BmpImageFile, _bmp_complete),
-    # TIFF keeps offsets, not an end marker: a cut one is noticed while decoding.
-    Format("TIFF", lambda data: data[:4] in (b"II*\0", b"MM\0*"), TiffImagePlugin.TiffImageFile, lambda data: True),
+    # BMP's size field is often wrong and no decoder minds: a cut one is noticed while decoding.
+    Format("BMP", lambda data: data[:2] == b"BM", BmpImagePlugin.BmpImageFile, lambda data: True),
+    Format(
+        "TIFF",
+        lambda data: data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        TiffImagePlugin.TiffImageFile,
+        _tiff_complete,
+    ),
 )
