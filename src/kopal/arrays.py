@@ -57,4 +57,4 @@ def cross_entropy(log_probabilities: Floats, target: Labels | Floats) -> Floats:
     if target.ndim == 1:
         return np.asarray(-log_probabilities[np.arange(len(target)), target])
     # A zero of the target silences its class, also where log p̂ is -inf.
-    return np.asarray(-np.where(target > 0, target * log_probabilities, 0).sum(axis=-1))
+    return np.asarray(-(target * np.where(target > 0, log_probabilities, 0)).sum(axis=-1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ BATCH = 8
 """Images per run: as fast as any larger batch (benchmarks/batch_size.py), and the activations stay in the cache."""
 
 GOLDEN_TOLERANCE = 1e-4
+
+_TRAIN_ANEW = "copy the file again, or train anew with kopal train"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,9 @@ class Classifier:
         Raises `UsageError` (no such file) and `ModelFileError` (damaged, foreign, not ours).
         """
         try:
+            # A look before opening keeps us from waiting on a named pipe.
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise UsageError(f"cannot read the model {shown(path)}: not a regular file", "a model.onnx")
             data = Path(path).read_bytes()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -119,6 +125,8 @@ class Classifier:
 
     def predict_files(self, paths: Iterable[str | os.PathLike[str]], top: int = 5) -> Iterator[Prediction]:
         """Photos → predictions, one for each and in order, also for those that cannot be read. Memory stays flat."""
+        if isinstance(paths, str | os.PathLike):
+            raise UsageError(f"one path, {shown(paths)}, where several are meant", "a list", "predict_files([path])")
         if top < 1:
             raise UsageError(f"top {top}", "1 or more")
         for predictions in ordered(lambda chunk: self._predict_chunk(chunk, top), chunks(paths, BATCH)):
@@ -136,11 +144,13 @@ class Classifier:
         then = np.array(self._card.golden, np.float64)
         now = self.scores(model_file.golden_pixels(self.geometry))
         if then.shape != now.shape:
-            raise ModelFileError(f"golden scores of shape {then.shape}", f"{now.shape}")
+            raise ModelFileError("the file holds no golden outputs", f"scores of shape {now.shape}", _TRAIN_ANEW)
         difference = float(np.abs(now - then).max() / max(1.0, np.ptp(then)))
         if not difference <= GOLDEN_TOLERANCE:
             raise ModelFileError(
-                f"the golden outputs differ by {difference:.2g} of their range", f"at most {GOLDEN_TOLERANCE:g}"
+                f"the golden outputs differ by {difference:.2g} of their range",
+                f"at most {GOLDEN_TOLERANCE:g}",
+                "update onnxruntime, or train anew on this machine",
             )
         return difference
 
@@ -197,7 +207,7 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no public base
         raise ModelFileError(
-            f"ONNX Runtime refuses the graph: {str(error).splitlines()[0]}", "a sound model"
+            f"ONNX Runtime refuses the graph: {(str(error).splitlines() or [''])[0]}", "a sound model", _TRAIN_ANEW
         ) from error
 
 

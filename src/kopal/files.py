@@ -15,23 +15,34 @@ from kopal.errors import OutputError
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file or leave what stood there. Raises `OutputError` (no space, no permission, no folder)."""
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    """Write a whole file or leave what stood there. Raises `OutputError` (no space, no permission, no folder).
+
+    A link stays a link: the file it leads to is replaced. A device or a pipe cannot be replaced and is written to.
+    """
     try:
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            path.write_bytes(data)
+        else:
+            _replace(Path(os.path.realpath(path)), data)
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise OutputError(
-            f"cannot write {shown(path)}: {(error.strerror or str(error)).lower()}",
+            f"cannot write {shown(path)}: {reason.lower()}",
             "a folder that exists, may be written to and has space left",
             "free some space or choose another place",
         ) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -46,11 +57,14 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Comma-separated UTF-8 with a header line."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_text(path, "".join(_csv_line(row) for row in (header, *rows)))
+
+
+def _csv_line(row: Sequence[object]) -> str:
+    # The module quotes a carriage return only where it ends the lines too.
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow(row)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def shown(path: str | os.PathLike[str]) -> str:

@@ -71,18 +71,23 @@ class Card:
             if value["format"] != FORMAT:
                 raise ModelFileError(f"the file has format {value['format']!r}", f"format {FORMAT}", "update kopal")
             geometry = {key: entry for key, entry in value["geometry"].items() if key != "in_words"}
+            if not all(type(geometry[side]) is int for side in ("height", "width", "channels")):
+                raise TypeError("a side that is not a whole number")
+            if type(value["classes"]) is not list or not all(type(name) is str for name in value["classes"]):
+                raise TypeError("class names that are not a list of texts")
             return Card(
                 str(value["net"]),
-                tuple(str(name) for name in value["classes"]),
+                tuple(value["classes"]),
                 Geometry(**geometry),
                 float(value["calibration"]["temperature"]),
                 tuple(tuple(map(float, row)) for row in value["golden"]["scores"]),
-                dict(value["provenance"]),
+                {**value["provenance"]},
             )
         except ModelFileError:
             raise
-        except (KopalError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelFileError(f"the model's card is damaged: {error!r}", "a card as kopal writes it") from error
+        except (KopalError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            reason = error.happened if isinstance(error, KopalError) else f"{type(error).__name__}: {error}"
+            raise _refused(f"the model's card is damaged: {reason}", "a card as kopal writes it") from error
 
 
 GOLDEN_WORDS = "shake_256(b'kopal golden') as 2 images in (N, H, W, C) order"
@@ -128,7 +133,7 @@ def unseal(data: bytes) -> tuple[onnx.ModelProto, Card]:
     try:
         model.ParseFromString(body)
     except Exception as error:  # protobuf's DecodeError lives in different places in different versions
-        raise ModelFileError("the file is not ONNX", "a model.onnx from kopal train") from error
+        raise _refused("the file is not ONNX", "a model.onnx from kopal train") from error
     card = Card.from_json(_card(model))
     check_graph(model, card)
     return model, card
@@ -138,29 +143,31 @@ def check_graph(model: onnx.ModelProto, card: Card) -> None:
     """Raises `ModelFileError` unless the graph is self-contained, made of known operators, and has the face."""
     graph = model.graph
     if model.functions or model.training_info or graph.sparse_initializer:
-        raise ModelFileError("the graph holds functions, training steps or sparse constants", "a plain graph")
+        raise _refused("the graph holds functions, training steps or sparse constants", "a plain graph")
     for tensor in _tensors(graph):
         if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:
-            raise ModelFileError(f"constant {tensor.name!r} lies outside the file", "a file that holds all its data")
+            raise _refused(f"constant {tensor.name!r} lies outside the file", "a file that holds all its data")
     for opset in model.opset_import:
         if opset.domain not in ("", "ai.onnx"):
-            raise ModelFileError(f"the graph uses operators of domain {opset.domain!r}", "standard ONNX operators")
+            raise _refused(f"the graph uses operators of domain {opset.domain!r}", "standard ONNX operators")
     for node in graph.node:
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
-            raise ModelFileError(
+            raise _refused(
                 f"operator {node.domain}{node.op_type!r} is not on kopal's list", ", ".join(sorted(OPERATORS))
             )
         if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
-            raise ModelFileError(f"node {node.name!r} holds a graph of its own", "no control flow")
+            raise _refused(f"node {node.name!r} holds a graph of its own", "no control flow")
     _check_face(graph, card)
 
 
 def _check_face(graph: onnx.GraphProto, card: Card) -> None:
     classes = len(card.classes)
     if classes < 2 or len(set(card.classes)) != classes:
-        raise ModelFileError(f"the card names the classes {list(card.classes)}", "two or more different names")
+        raise _refused(f"the card names the classes {list(card.classes[:10])}", "two or more different names")
     if not 0 < card.temperature < float("inf"):
-        raise ModelFileError(f"the card has temperature {card.temperature}", "a number above 0")
+        raise _refused(f"the card has temperature {card.temperature}", "a number above 0")
+    if [len(row) for row in card.golden] not in ([], [classes] * 2) or not np.isfinite(card.golden).all():
+        raise _refused("the card's golden scores are damaged", f"2 rows of {classes} numbers")
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [_signature(value) for value in graph.input if value.name not in constants]
     outputs = [_signature(value) for value in graph.output]
@@ -171,7 +178,11 @@ def _check_face(graph: onnx.GraphProto, card: Card) -> None:
         ("label", TensorProto.INT64, ("N",)),
     ]
     if inputs != wanted_inputs or outputs != wanted_outputs:
-        raise ModelFileError(f"the graph takes {inputs} and gives {outputs}", f"{wanted_inputs} and {wanted_outputs}")
+        raise _refused(f"the graph takes {inputs} and gives {outputs}", f"{wanted_inputs} and {wanted_outputs}")
+
+
+def _refused(happened: str, expected: str) -> ModelFileError:
+    return ModelFileError(happened, expected, "use a model.onnx that kopal train wrote, unchanged")
 
 
 def _signature(value: onnx.ValueInfoProto) -> tuple[str, int, tuple[str | int, ...]]:
@@ -191,15 +202,13 @@ def _tensors(graph: onnx.GraphProto) -> Sequence[onnx.TensorProto]:
 def _card(model: onnx.ModelProto) -> Mapping[str, Any]:
     entries = [(entry.key, entry.value) for entry in model.metadata_props]
     if [key for key, _ in entries] != [CARD]:
-        raise ModelFileError(
-            f"the metadata holds {[key for key, _ in entries]}", f"one entry, {CARD!r}, before the seal"
-        )
+        raise _refused(f"the metadata holds {[key for key, _ in entries]}", f"one entry, {CARD!r}, before the seal")
     try:
         value = json.loads(entries[0][1])
-    except ValueError as error:
-        raise ModelFileError("the model's card is not JSON", "a card as kopal writes it") from error
+    except (ValueError, RecursionError) as error:
+        raise _refused("the model's card is not JSON", "a card as kopal writes it") from error
     if not isinstance(value, dict):
-        raise ModelFileError("the model's card is not a JSON object", "a card as kopal writes it")
+        raise _refused("the model's card is not a JSON object", "a card as kopal writes it")
     return value
 
 

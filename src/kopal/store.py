@@ -64,14 +64,15 @@ class Store:
             try:
                 marks = ",".join("?" * len(keys))
                 rows = self._connection.execute(
-                    f"SELECT key, data, checksum FROM features WHERE key IN ({marks})",  # noqa: S608 - only marks
+                    # A damaged row may have become text or nothing: only as bytes can it be looked at.
+                    f"SELECT key, CAST(data AS BLOB), CAST(checksum AS BLOB) FROM features WHERE key IN ({marks})",  # noqa: S608 - only marks
                     list(keys),
                 ).fetchall()
             except sqlite3.Error as error:
                 self._give_up(error)
                 return found
         for key, data, checksum in rows:
-            if _checksum(key, data) == checksum:
+            if data is not None and _checksum(key, data) == checksum:
                 found[keys[key]] = np.frombuffer(data, "<f4")
         return found
 
@@ -144,4 +145,4 @@ def clear(folder: Path) -> int:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for suffix in ("", "-wal", "-shm") if (path := folder / (FILE + suffix)).is_file()]
+    return [path for suffix in ("", "-wal", "-shm", "-journal") if (path := folder / (FILE + suffix)).is_file()]

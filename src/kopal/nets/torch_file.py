@@ -8,9 +8,12 @@ for each with a function of its own, and refuses every other.
 from __future__ import annotations
 
 import io
+import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,20 +37,33 @@ def read_legacy_weights(data: bytes) -> dict[str, NDArray[Any]]:
 
 def _read(data: bytes) -> dict[str, NDArray[Any]]:
     file = io.BytesIO(data)
-    if _Reader(file).load() != MAGIC or _Reader(file).load() != VERSION:
+    if _load(file) != MAGIC or _load(file) != VERSION:
         raise WeightsError("not an old-style PyTorch weights file", "its magic number at the start")
-    machine = _Reader(file).load()
+    machine = _load(file)
     if not machine["little_endian"]:
         raise WeightsError("the weights were saved on a big-endian machine", "little-endian numbers")
-    tensors = _Reader(file).load()
+    tensors = _load(file)
+    if not all(isinstance(name, str) and isinstance(tensor, _Tensor) for name, tensor in tensors.items()):
+        raise WeightsError("the weights file holds something that is not a tensor", "tensors by name")
     storages: dict[str, NDArray[Any]] = {}
     kinds = {tensor.storage.key: tensor.storage.kind for tensor in tensors.values()}
-    for key in _Reader(file).load():
+    for key in _load(file):
         length = int.from_bytes(file.read(8), "little")
         kind = np.dtype(kinds[key])
         raw = file.read(length * kind.itemsize) if length * kind.itemsize <= len(data) else b""
         storages[key] = np.frombuffer(raw, kind, count=length)
     return {name: tensor.array(storages) for name, tensor in tensors.items()}
+
+
+def _load(file: io.BytesIO) -> Any:
+    """The next pickle, after a look at what it will ask for."""
+    start, size = file.tell(), file.getbuffer().nbytes
+    for operation, argument, _ in pickletools.genops(file):
+        # Python makes room for all memo places up to the one that is named.
+        if operation.name.endswith("PUT") and int(argument or 0) > size:
+            raise WeightsError("the weights file asks for more memory than it could need", "a plain pickle")
+    file.seek(start)
+    return _Reader(file).load()
 
 
 class _Storage(NamedTuple):
@@ -66,6 +82,8 @@ class _Tensor(NamedTuple):
         last = self.offset + sum((side - 1) * step for side, step in zip(self.shape, self.stride, strict=True))
         if min((self.offset, *self.shape, *self.stride)) < 0 or (0 not in self.shape and last >= len(numbers)):
             raise WeightsError("a tensor reaches beyond its storage", "sizes that fit the numbers in the file")
+        if math.prod(self.shape) > len(numbers):
+            raise WeightsError("a tensor repeats its storage", "a number in the file for each of the tensor's")
         steps = [step * numbers.itemsize for step in self.stride]
         view = np.lib.stride_tricks.as_strided(numbers[self.offset :], self.shape, steps, writeable=False)
         return np.ascontiguousarray(view).reshape(self.shape)
@@ -87,7 +105,9 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _KNOWN:
             raise WeightsError(f"the weights file asks for {module}.{name}", "tensors and nothing else")
-        return _KNOWN[module, name]
+        known = _KNOWN[module, name]
+        # A pickle may set attributes of what it is given, so it is never given the function itself.
+        return partial(known) if known is _rebuild else known
 
     def persistent_load(self, reference: Any) -> _Storage:
         tag, kind, key, _place, _length, view = reference

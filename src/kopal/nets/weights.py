@@ -108,6 +108,8 @@ def translate(published: Mapping[str, NDArray[Any]], net: Net) -> dict[str, NDAr
             )
         if array.shape != wanted[ours]:
             raise WeightsError(f"{name!r} has shape {array.shape}", f"{wanted[ours]}, as {ours!r} in net {net.name}")
+        if ours in weights:
+            raise WeightsError(f"{name!r} and another array are both {ours!r} in net {net.name}", "each of them once")
         weights[ours] = array.astype(np.float32)
     missing = [name for name in wanted if name not in weights]
     if missing:
