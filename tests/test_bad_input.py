@@ -9,8 +9,8 @@ from pathlib import Path
 
 import onnx
 import pytest
-from conftest import CLASSES, make_photos
 
+from conftest import CLASSES, make_photos
 from kopal.run import Run
 
 Kopal = Callable[..., tuple[int, str, str]]

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import CLASSES, QUICK, make_photos
 
+from conftest import CLASSES, QUICK, make_photos
 from kopal.pipeline import train
 from kopal.run import Run
 

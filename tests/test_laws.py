@@ -105,9 +105,7 @@ def test_4_an_empty_batch_gives_no_rows(classifier: Classifier, pixels: np.ndarr
     assert list(classifier.predict_files([])) == []
 
 
-def test_5_probabilities_are_the_softmax_of_scores_over_temperature(
-    classifier: Classifier, pixels: np.ndarray
-) -> None:
+def test_5_probabilities_are_the_softmax_of_scores_over_temperature(classifier: Classifier, pixels: np.ndarray) -> None:
     scores, probabilities = classifier.scores(pixels), classifier.predict_proba(pixels)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kopal import images
     from kopal.classifier import Classifier, Prediction, load
     from kopal.datasets import Dataset, open_dataset
     from kopal.errors import KopalError
@@ -46,6 +47,7 @@ __all__ = [
     "Recipe",
     "Report",
     "Run",
+    "images",
     "load",
     "open_dataset",
     "recipe",
@@ -54,6 +56,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "images":
+        return import_module("kopal.images")
     if name not in _HOMES:
         raise AttributeError(f"module 'kopal' has no attribute {name!r}")
     return getattr(import_module(f"kopal.{_HOMES[name]}"), name)

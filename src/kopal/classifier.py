@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import onnx
@@ -24,7 +24,11 @@ from kopal.model_file import Card
 from kopal.parallel import chunks, ordered
 
 BATCH = 8
-"""Images per run: as fast as any larger batch (benchmarks/batch_size.py), and the activations stay in the cache."""
+"""Photos that a worker reads, decodes and answers before it takes the next ones."""
+
+PIXELS_PER_RUN = 1 << 16
+"""The net runs on as many images at once as make one of 256 x 256: more activations leave the processor's cache and
+cost a tenth or more (benchmarks/batch_size.py); tiny images one by one would cost calls."""
 
 GOLDEN_TOLERANCE = 1e-4
 
@@ -184,17 +188,37 @@ class Classifier:
                 f"uint8 of shape (N, {wanted})",
                 "kopal.images.read(file, classifier.geometry) makes them from a photo",
             )
-        if 0 < len(pixels) <= BATCH:
+        at_once = max(BATCH, images_per_run(self.geometry))
+        if 0 < len(pixels) <= at_once:
             return self._run_batch(pixels)
         empty = np.empty((0, len(self.classes)), np.float32)
         parts = [(empty, empty, np.empty(0, np.int64))]
-        parts += ordered(self._run_batch, (pixels[at : at + BATCH] for at in range(0, len(pixels), BATCH)))
+        parts += ordered(self._run_batch, chunks_of(pixels, at_once))
         scores, probabilities, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
         return scores, probabilities, labels
 
     def _run_batch(self, pixels: Pixels) -> tuple[Scores, Probabilities, Labels]:
-        scores, probabilities, labels = self._session.run(None, {"pixels": np.ascontiguousarray(pixels)})
+        scores, probabilities, labels = run_session(self._session, pixels, self.geometry)
         return scores, probabilities, labels
+
+
+def run_session(runner: onnxruntime.InferenceSession, pixels: Pixels, geometry: Geometry) -> list[NDArray[Any]]:
+    """Pixels (N, H, W, C), N > 0 → each output of the graph for all of them, run in pieces that suit the cache."""
+    pieces = [
+        runner.run(None, {"pixels": np.ascontiguousarray(piece)})
+        for piece in chunks_of(pixels, images_per_run(geometry))
+    ]
+    return [np.concatenate(output) for output in zip(*pieces, strict=True)]
+
+
+def images_per_run(geometry: Geometry) -> int:
+    """How many images of a geometry the net is given at once."""
+    return max(1, PIXELS_PER_RUN // (geometry.height * geometry.width))
+
+
+def chunks_of(pixels: Pixels, size: int) -> Iterator[Pixels]:
+    """Views of `size` images each; the last may be shorter."""
+    return (pixels[at : at + size] for at in range(0, len(pixels), size))
 
 
 def session(model: bytes) -> onnxruntime.InferenceSession:

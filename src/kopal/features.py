@@ -15,7 +15,7 @@ from PIL import Image
 from kopal import images
 from kopal.arrays import Features, Labels, Pixels
 from kopal.backends.onnx_backend import feature_model
-from kopal.classifier import BATCH, session
+from kopal.classifier import BATCH, run_session, session
 from kopal.datasets import Dataset, Part
 from kopal.errors import UnreadableImage
 from kopal.images import Geometry
@@ -45,8 +45,7 @@ class Backbone:
 
     def features(self, pixels: Pixels) -> Features:
         """Pixels uint8 (N, H, W, C) → features float32 (N, D)."""
-        found: Features = self._session.run(None, {"pixels": pixels})[0]
-        return found
+        return run_session(self._session, pixels, self.geometry)[0]
 
 
 @dataclass(frozen=True)
