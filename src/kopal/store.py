@@ -51,7 +51,7 @@ class Store:
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS features (key BLOB PRIMARY KEY, data BLOB NOT NULL, checksum BLOB NOT NULL)"
             )
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             self._give_up(error)
 
     def get(self, digests: Sequence[bytes]) -> dict[bytes, Features]:
