@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -55,14 +56,18 @@ def fit(
     digests = [digest for digest, chosen in zip(photos.digests, train, strict=True) if chosen]
     fold = make_folds(labels, digests, recipe)
     kinds = _kinds(photos, backbone)
+    total = len(kinds) * (int(fold.max()) + 1) + 1
+    done = count(1)
+
+    def step() -> None:
+        progress(next(done), total)
+
     candidates = []
-    for number, (name, features, _) in enumerate(kinds):
-        progress(number, len(kinds) + 1)
+    for name, features, _ in kinds:
         own = features if train.all() else features[train]
-        candidates.append(cross_fit(name, own, labels, classes, fold, recipe))
-    progress(len(kinds), len(kinds) + 1)
+        candidates.append(cross_fit(name, own, labels, classes, fold, recipe, step))
     chosen = choose(candidates, labels, classes, fold, recipe)
-    progress(len(kinds) + 1, len(kinds) + 1)
+    step()
     _, features, assemble = kinds[chosen.index]
     scores = np.empty((len(photos), classes), np.float32)
     scores[train] = chosen.scores

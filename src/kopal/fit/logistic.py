@@ -11,7 +11,7 @@ pool each, and the two wait for one another (benchmarks/logistic.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,8 @@ AXES_LIMIT = 4096
 
 DEVIATION_FLOOR = 0.01
 """Features that hardly vary are not blown up: no deviation counts as less than this share of the mean one."""
+
+BLOCK = 8192
 
 Matrix = NDArray[np.float32]
 
@@ -47,13 +49,13 @@ def fit_path(
     """Features (N, D), labels (N,), weights (N,) → one affine map per penalty, each started from the one before."""
     weights = weights / weights.sum()
     mean = weights @ features
-    centred = features - mean
-    deviation = np.sqrt(weights @ np.square(centred))
+    deviation = np.sqrt(sum(weights[rows] @ np.square(features[rows] - mean) for rows in _blocks(features)))
     scale = _inverse(deviation)
-    centred *= scale
-    axes, variance = _principal_axes(centred, weights)
-    turned = centred if axes is None else centred @ axes
-    del centred
+    axes, variance = _principal_axes(features, weights, mean, scale)
+    turned = np.empty((len(features), len(variance)), np.float32)
+    for rows in _blocks(features):
+        standardised = (features[rows] - mean) * scale
+        turned[rows] = standardised if axes is None else standardised @ axes
     targets = one_hot(labels, classes)
     theta = np.zeros((turned.shape[1] + 1, classes), np.float32)
     path = []
@@ -71,16 +73,26 @@ def _inverse(deviation: Matrix) -> Matrix:
     return np.where(varies, 1 / np.where(varies, np.maximum(deviation, floor), 1), 0).astype(np.float32)
 
 
-def _principal_axes(standardised: Matrix, weights: Matrix) -> tuple[Matrix | None, Matrix]:
-    if standardised.shape[1] > AXES_LIMIT:
-        return None, weights @ np.square(standardised)
-    if len(standardised) < standardised.shape[1]:
+def _principal_axes(features: Features, weights: Matrix, mean: Matrix, scale: Matrix) -> tuple[Matrix | None, Matrix]:
+    """The axes (D, A) in which the standardised features vary independently, and their variances (A,)."""
+    if features.shape[1] > AXES_LIMIT:
+        return None, np.square(np.sign(scale))
+    if len(features) < features.shape[1]:
         # Few photos: they span few axes, and the penalty keeps the solution among those.
-        _, spread, axes = np.linalg.svd(standardised * np.sqrt(weights)[:, None], full_matrices=False)
+        whitened = (features - mean) * scale * np.sqrt(weights)[:, None]
+        _, spread, axes = np.linalg.svd(whitened, full_matrices=False)
         return axes.T, np.square(spread)
-    covariance = standardised.T @ (standardised * weights[:, None])
+    covariance = np.zeros((features.shape[1], features.shape[1]), np.float32)
+    for rows in _blocks(features):
+        standardised = (features[rows] - mean) * scale
+        covariance += standardised.T @ (standardised * weights[rows, None])
     variance, axes = np.linalg.eigh(covariance)
     return axes, np.maximum(variance, 0)
+
+
+def _blocks(features: Features) -> Iterator[slice]:
+    """The rows in blocks, so that many photos never need a second copy of all features."""
+    return (slice(start, start + BLOCK) for start in range(0, len(features), BLOCK))
 
 
 def _solve(

@@ -7,7 +7,7 @@ other folds.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,9 +47,15 @@ class Chosen:
 
 
 def cross_fit(
-    name: str, features: Features, labels: Labels, classes: int, fold: NDArray[np.int64], recipe: Recipe
+    name: str,
+    features: Features,
+    labels: Labels,
+    classes: int,
+    fold: NDArray[np.int64],
+    recipe: Recipe,
+    step: Callable[[], None],
 ) -> Candidate:
-    """Scores for every photo, penalty by penalty, from heads fitted on the other folds."""
+    """Scores for every photo, penalty by penalty, from heads fitted on the other folds; `step` is called after each."""
     scores = np.empty((len(recipe.penalties), len(labels), classes), np.float32)
     weights = photo_weights(labels, classes, recipe.balance)
     for held in range(int(fold.max()) + 1):
@@ -57,6 +63,7 @@ def cross_fit(
         path = fit_path(features, labels, np.where(out, 0, weights), classes, recipe.penalties, recipe.search_tolerance)
         for index, head in enumerate(path):
             scores[index, out] = head.scores(features[out])
+        step()
     return Candidate(name, features, recipe.penalties, scores)
 
 
