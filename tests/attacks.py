@@ -99,10 +99,6 @@ def graph_in_a_known_operator(model: onnx.ModelProto) -> None:
     model.graph.node[0].attribute.append(helper.make_attribute("body", helper.make_graph([], "inner", [], [])))
 
 
-def graphs_in_a_known_operator(model: onnx.ModelProto) -> None:
-    model.graph.node[0].attribute.append(helper.make_attribute("bodies", [helper.make_graph([], "inner", [], [])]))
-
-
 def local_function(model: onnx.ModelProto) -> None:
     add = helper.make_node("Add", ["a", "a"], ["b"])
     model.functions.append(helper.make_function("", "Relu", ["a"], ["b"], [add], [helper.make_opsetid("", 17)]))
@@ -221,7 +217,6 @@ GRAPHS: tuple[Callable[[onnx.ModelProto], None], ...] = (
     branch,
     loop,
     graph_in_a_known_operator,
-    graphs_in_a_known_operator,
     local_function,
     custom_domain,
     custom_opset,
