@@ -7,6 +7,7 @@
     ├── ModelFileError             a file that is not a sound kopal model
     ├── WeightsError               pretrained weights that are damaged, unknown or do not fit the net
     ├── PixelsError                an array of the wrong shape or type
+    ├── Diverged                   a descent or a training whose numbers are no longer finite
     └── UnreadableImage            one file that is not a readable photo (collected in the ledger, not fatal)
 
 Each message says what happened, what was expected and how to fix it.
@@ -58,6 +59,10 @@ class WeightsError(KopalError):
 
 class PixelsError(KopalError):
     """An array of pixels has the wrong shape or type; the message names both."""
+
+
+class Diverged(KopalError):
+    """A descent or a training left the finite numbers; the message names the step and advises a lower rate."""
 
 
 class UnreadableImage(KopalError):

@@ -31,6 +31,15 @@ def as_json(value: Any, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=not utf8, indent=indent)
 
 
+def free_name(name: str) -> Path:
+    """The name, or the first of name-2, name-3 … that nothing has yet: an unasked file replaces no other."""
+    path, number = Path(name), 1
+    while path.exists():
+        number += 1
+        path = Path(name).with_stem(f"{Path(name).stem}-{number}")
+    return path
+
+
 def quoted(path: Path) -> str:
     """A path as a shell would take it."""
     return shlex.quote(shown(path))
@@ -64,4 +73,4 @@ def this_command() -> str:
     return "kopal" if shutil.which("kopal") or typed.endswith("__main__.py") else shown(typed)
 
 
-__all__ = ["as_json", "columns", "pad", "quoted", "say", "say_json", "seconds", "shown", "this_command"]
+__all__ = ["as_json", "columns", "free_name", "pad", "quoted", "say", "say_json", "seconds", "shown", "this_command"]

@@ -1,12 +1,15 @@
-"""The commands to study with: nets."""
+"""The commands to study with: nets, descent."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal, cast
 
 import typer
 
 from kopal.cli.words import HELP
+
+Differences = Literal["forward", "central"]
 
 
 def nets(net: Annotated[str | None, typer.Argument(help=HELP["net"], show_default=False)] = None) -> None:
@@ -15,3 +18,30 @@ def nets(net: Annotated[str | None, typer.Argument(help=HELP["net"], show_defaul
 
     for line in net_lines(net) if net else family_lines():
         say(line)
+
+
+def descent(
+    formula: Annotated[str, typer.Argument(help=HELP["formula"], show_default=False)],
+    start: Annotated[str, typer.Option("--from", help=HELP["--from"])] = "1",
+    rate: Annotated[float, typer.Option("--rate", help=HELP["--rate"])] = 0.1,
+    steps: Annotated[int, typer.Option("--steps", help=HELP["--steps"])] = 6,
+    settled: Annotated[float, typer.Option("--settled", help=HELP["--settled"])] = 0.0,
+    gradient: Annotated[str, typer.Option("--gradient", help=HELP["--gradient"])] = "forward",
+    h: Annotated[float, typer.Option("--h", help=HELP["--h"])] = 0.001,
+    plot: Annotated[Path | None, typer.Option("--plot", help=HELP["--plot"], show_default=False)] = None,
+) -> None:
+    from kopal.cli.output import free_name, say, shown
+    from kopal.descent import descend
+    from kopal.expression import numbers, parse
+    from kopal.files import write_bytes
+    from kopal.report.descent_plot import descent_picture, picture_kind
+    from kopal.report.descent_table import descent_lines
+    from kopal.stopping import MaxSteps, Settled
+
+    f, plot = parse(formula), plot or free_name("descent.svg")
+    kind, stop = picture_kind(plot), MaxSteps(steps) | Settled(settled)
+    taken = list(descend(f, numbers(start, f.variables), rate, cast("Differences", gradient), h, stop))
+    for line in descent_lines(taken, f.variables):
+        say(line)
+    write_bytes(plot, descent_picture(f, taken, formula, f.variables, kind))
+    say(f"drawn in {shown(plot)}")
