@@ -13,7 +13,6 @@ from kopal.nets.mlp import mlp
 from kopal.nets.net import Net
 from kopal.nets.published import PUBLISHED
 from kopal.nets.registry import NAMES, build
-from kopal.nets.table import family_lines, net_lines
 
 # torchvision.models.*_Weights.IMAGENET1K_V1.meta["num_params"]; Lite: timm's tf_efficientnet_lite0 to 4;
 # AlexNet 2012: counted from the paper; the small nets: the lecture.
@@ -252,57 +251,6 @@ def test_a_net_for_photos_refuses_other_shapes(image: tuple[int, int, int]) -> N
 def test_an_image_too_small_for_the_net_is_refused_when_it_is_built() -> None:
     with pytest.raises(UsageError, match=r"net vgg16 cannot take images of 16 x 16 x 3 pixels: pool5: [\s\S]*larger"):
         build("vgg16", image=(16, 16, 3))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_nets_table_is_aligned_fits_100_columns_and_ends_in_its_sums(name: str) -> None:
-    lines = list(net_lines(name))
-    _check_table(lines[2:])
-    assert lines[-1].split()[0] == "total"
-    assert lines[-1].split()[1] == f"{PARAMETERS[name]:,}"
-
-
-def test_the_comparison_is_aligned_and_fits_100_columns() -> None:
-    lines = list(family_lines())
-    _check_table(lines[: lines.index("")])
-    assert max(map(len, lines)) <= 100
-
-
-def test_a_table_that_is_too_wide_or_crooked_is_seen() -> None:
-    with pytest.raises(AssertionError):
-        _check_table(["a" * 101])
-    with pytest.raises(AssertionError):
-        _check_table(["net  parameters", "a          12", "total       1"])
-
-
-def _check_table(lines: list[str]) -> None:
-    """At most 100 columns; every number ends where its heading ends."""
-    assert max(map(len, lines)) <= 100
-    end = lines[0].index("parameters") + len("parameters")
-    for line in lines[1:]:
-        cell = line[:end].split(" ")[-1]
-        assert not cell or cell.replace(",", "").isdigit(), line
-        assert line[end : end + 1] in ("", " "), line
-
-
-def test_the_slides_table_of_vgg16_has_its_lines() -> None:
-    lines = [" ".join(line.split()) for line in net_lines("vgg16")]
-    assert lines[0] == "vgg16: 224 x 224 x 3 pixels in, 1000 scores out"
-    for line in (
-        "conv1_1 3x3 conv, 64 64x224x224 1,792 86,704,128",
-        "pool5 2x2 max-pool /2 512x7x7",
-        "fc6 FC 4096 4096 102,764,544 102,760,448",
-        "head FC 1000 1000 4,097,000 4,096,000",
-        "total 138,357,544 15,470,264,320",
-    ):
-        assert line in lines
-
-
-def test_the_comparison_gives_accuracy_and_its_source() -> None:
-    lines = [" ".join(line.split()) for line in family_lines()]
-    assert "resnet50 224 x 224 x 3 25,557,032 4,089,184,256 76.1% 92.9% [2]" in lines
-    assert "alexnet-one-tower 224 x 224 x 3 62,378,344 1,135,256,096" in lines
-    assert "[2] torchvision, weights IMAGENET1K_V1" in lines
 
 
 def test_published_figures_are_of_nets_that_exist() -> None:

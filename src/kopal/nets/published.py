@@ -8,7 +8,7 @@ from kopal.nets.weights import PRETRAINED
 
 _TORCHVISION = "https://docs.pytorch.org/vision/stable/models.html"
 _LITE = PRETRAINED["efficientnet-lite0"].source
-_ALEXNET = "https://papers.nips.cc/paper_files/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html"
+_ALEXNET = "https://papers.nips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html"
 
 
 @dataclass(frozen=True)
