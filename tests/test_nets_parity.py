@@ -32,7 +32,12 @@ TORCHVISION = {
 
 
 def pixels_for(net: Net) -> NDArray[np.uint8]:
-    return np.random.default_rng(0).integers(0, 256, (2, *net.image), np.uint8)
+    """Two pictures of coloured patches: of plain noise a deep net makes the same scores whatever the noise."""
+    height, width, channels = net.image
+    rng = np.random.default_rng(0)
+    patches = rng.integers(0, 256, (2, 7, 7, channels)).repeat(-(-height // 7), 1).repeat(-(-width // 7), 2)
+    noise = rng.integers(-40, 41, (2, height, width, channels))
+    return np.clip(patches[:, :height, :width] + noise, 0, 255).astype(np.uint8)
 
 
 def run_onnx(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -49,17 +54,24 @@ def run_torch(module: Any, pixels: NDArray[np.uint8], mean: Any, std: Any) -> ND
         return module(torch.tensor(images.transpose(0, 3, 1, 2), dtype=torch.float32)).numpy()
 
 
-def randomised(module: Any) -> Any:
-    """Batch norms that do something, and an output whose range is worth comparing."""
+def randomised(module: Any, pixels: NDArray[np.uint8]) -> Any:
+    """Random weights under which the scores still depend on the pixels, and batch norms that each do something.
+
+    With torch's own initial weights the signal fades from layer to layer until only the biases are heard. So weights
+    that keep its strength, random factors and shifts, and running statistics measured on the pixels.
+    """
     torch = pytest.importorskip("torch")
     generator = torch.Generator().manual_seed(0)
+    norms = [layer for layer in module.eval().modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     for layer in module.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.running_mean.normal_(0, 0.1, generator=generator)
-            layer.running_var.uniform_(0.5, 1.5, generator=generator)
-            with torch.no_grad():
-                layer.weight.uniform_(0.5, 1.5, generator=generator)
-                layer.bias.normal_(0, 0.1, generator=generator)
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            torch.nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
+    for norm in norms:
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5, generator=generator)
+        torch.nn.init.normal_(norm.bias, 0, 0.1, generator=generator)
+        norm.train().momentum = 1.0
+    if norms:
+        run_torch(module, pixels, IMAGENET.mean, IMAGENET.std)
     return module.eval()
 
 
@@ -70,6 +82,7 @@ def state(module: Any) -> Arrays:
 def furthest(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
     """The largest difference, as a share of the range of the oracle's numbers."""
     assert ours.shape == theirs.shape
+    assert np.abs(theirs[0] - theirs[1]).max() > 0.05 * np.ptp(theirs), "the oracle hardly looks at the pixels"
     return float(np.abs(ours - theirs).max() / np.ptp(theirs))
 
 
@@ -79,8 +92,8 @@ def test_a_net_scores_as_torchvisions_module_with_the_same_weights(name: str) ->
     torch.manual_seed(0)
     # Smaller than published, for time: B5's 456 becomes 193, which no stride divides.
     net = build(name, image=(193, 193, 3)) if name == "efficientnet-b5" else build(name)
-    module = randomised(models.get_model(name.replace("-", "_"), **TORCHVISION[name]))
     pixels = pixels_for(net)
+    module = randomised(models.get_model(name.replace("-", "_"), **TORCHVISION[name]), pixels)
     theirs = run_torch(module, pixels, IMAGENET.mean, IMAGENET.std)
     weights = translate_torchvision(state(module), net)
     del module
@@ -92,8 +105,8 @@ def test_a_lite_net_scores_as_timms_module_with_the_same_weights() -> None:
     torch, timm = pytest.importorskip("torch"), pytest.importorskip("timm")
     torch.manual_seed(0)
     net = build("efficientnet-lite3", classes=10)
-    module = randomised(timm.create_model("tf_efficientnet_lite3", num_classes=10))
     pixels = pixels_for(net)
+    module = randomised(timm.create_model("tf_efficientnet_lite3", num_classes=10), pixels)
     ours = run_onnx(classifier_model(net, translate_torchvision(state(module), net), 1.0, 10), pixels)
     assert furthest(ours, run_torch(module, pixels, [0.5], [0.5])) < 1e-4
 
@@ -116,12 +129,13 @@ def test_the_papers_alexnet_scores_as_torchs_layers_in_the_papers_order(name: st
         *(nn.Conv2d(384, 384, 3, padding=1, groups=groups), nn.ReLU()),
         *(nn.Conv2d(384, 256, 3, padding=1, groups=groups), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten()),
         *(nn.Linear(9216, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)),
-    ).eval()
+    )
+    net = build(name)
+    pixels = pixels_for(net)
+    module = randomised(module, pixels)
     with torch.no_grad():
         # Large activations, so that the normalisation is not the identity times a constant.
         module[1].weight.mul_(30)
-    net = build(name)
-    pixels = pixels_for(net)
     ours = run_onnx(classifier_model(net, translate_torchvision(state(module), net), 1.0, 1000), pixels)
     assert furthest(ours, run_torch(module, pixels, IMAGENET.mean, IMAGENET.std)) < 1e-4
 
@@ -142,8 +156,9 @@ def test_a_small_net_scores_as_torchs_layers(name: str) -> None:
             *(nn.Flatten(), nn.Linear(256, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
         ),
     }
-    module, net = nn.Sequential(*modules[name]).eval(), build(name)
+    net = build(name)
     pixels = pixels_for(net)
+    module = randomised(nn.Sequential(*modules[name]), pixels)
     ours = run_onnx(classifier_model(net, translate_torchvision(state(module), net), 1.0, 10), pixels)
     assert furthest(ours, run_torch(module, pixels, [0.5], [0.5])) < 1e-4
 
@@ -152,10 +167,10 @@ def test_a_net_cut_after_its_pool_gives_the_features_of_torchvisions_module() ->
     torch, models = pytest.importorskip("torch"), pytest.importorskip("torchvision.models")
     torch.manual_seed(0)
     net = build("resnet18", image=(64, 64, 3))
-    module = randomised(models.resnet18())
+    pixels = pixels_for(net)
+    module = randomised(models.resnet18(), pixels)
     weights = translate_torchvision(state(module), net)
     module.fc = torch.nn.Identity()
-    pixels = pixels_for(net)
     ours = run_onnx(feature_model(net.without_head(), weights), pixels)
     assert ours.shape == (2, *output_shape(net.without_head())) == (2, 512)
     assert furthest(ours, run_torch(module, pixels, IMAGENET.mean, IMAGENET.std)) < 1e-4
@@ -165,14 +180,20 @@ def test_the_comparison_sees_another_normalisation_and_two_layers_that_change_pl
     torch, models = pytest.importorskip("torch"), pytest.importorskip("torchvision.models")
     torch.manual_seed(0)
     net = build("resnet18", image=(64, 64, 3))
-    module = randomised(models.resnet18())
     pixels = pixels_for(net)
+    module = randomised(models.resnet18(), pixels)
     theirs = run_torch(module, pixels, IMAGENET.mean, IMAGENET.std)
     weights = translate_torchvision(state(module), net)
     assert furthest(run_torch(module, pixels, [0.5], [0.5]), theirs) > 1e-3
     first, second = "conv2.1.residual.body.conv1.weight", "conv2.1.residual.body.conv2.weight"
     weights[first], weights[second] = weights[second], weights[first]
     assert furthest(run_onnx(classifier_model(net, weights, 1.0, 1000), pixels), theirs) > 1e-3
+
+
+def test_the_comparison_refuses_an_oracle_that_does_not_look_at_the_pixels() -> None:
+    deaf = np.tile(np.arange(10, dtype=np.float32), (2, 1))
+    with pytest.raises(AssertionError, match="hardly looks"):
+        furthest(deaf, deaf)
 
 
 def foreign(net: Net) -> Arrays:
