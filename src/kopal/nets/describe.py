@@ -50,6 +50,16 @@ class Row:
 
 def describe(net: Net) -> list[Row]:
     """The leaves of a net in the order in which they run. Raises `UsageError` where shapes do not fit."""
+    return _walk(net)[0]
+
+
+def output_shape(net: Net) -> Shape:
+    """The shape that one image has when it leaves the net, without N."""
+    # Not the last leaf's: a net cut after a Concat ends where its branches meet.
+    return _walk(net)[1]
+
+
+def _walk(net: Net) -> tuple[list[Row], Shape]:
     height, width, channels = net.image
     rows: list[Row] = []
 
@@ -77,13 +87,8 @@ def describe(net: Net) -> list[Row]:
         return (sum(shape[0] for shape in branches), *branches[0][1:])
 
     table: Table[Shape, None] = Table(dict.fromkeys(_LEAVES, leaf), add=same, multiply=gate, concat=beside)
-    run(net.body, {}, (channels, height, width), table)
-    return rows
-
-
-def output_shape(net: Net) -> Shape:
-    """The shape that one image has when it leaves the net, without N."""
-    return describe(net)[-1].output
+    output = run(net.body, {}, (channels, height, width), table)
+    return rows, output
 
 
 def parameter_shapes(net: Net) -> dict[str, Shape]:

@@ -109,6 +109,10 @@ class Normalize:
     std: tuple[float, ...]
 
 
+IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and deviation of ImageNet's training photos: what its nets expect their pixels to be brought to."""
+
+
 @dataclass(frozen=True)
 class Chain:
     """One layer after the other, each with its name."""
@@ -152,6 +156,11 @@ Leaf: TypeAlias = (
     | Normalize
 )
 Layer: TypeAlias = Leaf | Chain | Residual | Concat | SqueezeExcite
+
+
+def around(size: int) -> Padding:
+    """The same number of zeros on all four sides."""
+    return size, size, size, size
 
 
 def chain(**layers: Layer) -> Chain:

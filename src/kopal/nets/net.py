@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from kopal.errors import UsageError
 from kopal.nets.layers import Chain, Layer, Linear
+from kopal.nets.run import join
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,11 @@ class Net:
         return tuple(name for name, _ in self.body.layers)
 
     def until(self, path: str) -> Net:
-        """The net up to and including the layer at `path`, such as "pool" or "classifier.fc7"."""
-        return replace(self, body=_cut(self.body, path.split("."), path))
+        """The net up to and including the layer at `path`, such as "fc7" or "conv3.2".
+
+        Raises `UsageError` with the possible paths where there is no such layer.
+        """
+        return replace(self, body=_cut(self.body, path.split("."), ""))
 
     def then(self, name: str, layer: Layer) -> Net:
         """The net with one more layer at its end."""
@@ -39,16 +43,17 @@ class Net:
         return self.without_head().then(self.body.layers[-1][0], Linear(classes))
 
 
-def _cut(whole: Chain, steps: list[str], path: str) -> Chain:
-    kept: list[tuple[str, Layer]] = []
-    for name, layer in whole.layers:
-        if name != steps[0]:
-            kept.append((name, layer))
-            continue
-        if len(steps) > 1:
-            if not isinstance(layer, Chain):
-                break
-            layer = _cut(layer, steps[1:], path)
-        return Chain((*kept, (name, layer)))
-    names = ", ".join(name for name, _ in whole.layers)
-    raise UsageError(f"no layer {path!r} to cut the net at", f"a path of names, here one of: {names}")
+def _cut(whole: Chain, steps: list[str], above: str) -> Chain:
+    names = [name for name, _ in whole.layers]
+    here = join(above, steps[0])
+    if steps[0] not in names:
+        known = ", ".join(join(above, name) for name in names)
+        raise UsageError(f"no layer {here!r} to cut the net at", f"one of: {known}")
+    position = names.index(steps[0])
+    layer = whole.layers[position][1]
+    if len(steps) > 1:
+        if not isinstance(layer, Chain):
+            # A cut branch would no longer meet the others; only a chain has a first half that is a net.
+            raise UsageError(f"{here!r} is one {type(layer).__name__} and cannot be cut inside", f"{here!r} as a whole")
+        layer = _cut(layer, steps[1:], here)
+    return Chain((*whole.layers[:position], (steps[0], layer)))

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kopal.nets.describe import Row, describe
-from kopal.nets.layers import Activation, Conv, Linear
+from kopal.nets.layers import (
+    Activation,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Leaf,
+    Linear,
+    LocalResponseNorm,
+    MaxPool,
+    Normalize,
+)
+from kopal.nets.published import PUBLISHED, Source
 from kopal.nets.registry import NAMES, build
 from kopal.nets.weights import PRETRAINED
 
 
 def net_lines(name: str) -> Iterator[str]:
-    """A net's leaves: path, what it is, output shape, parameters, multiply-adds for one image; then the sums."""
+    """A net's leaves: path, what it is, output shape C x H x W, parameters, multiply-adds for one image; the sums."""
     net = build(name)
     rows = describe(net)
     height, width, channels = net.image
@@ -19,55 +33,97 @@ def net_lines(name: str) -> Iterator[str]:
     yield ""
     cells = [("layer", "", "output", "parameters", "multiply-adds")]
     for row in rows:
-        output = " x ".join(map(str, row.output))
-        cells.append((row.path, words(row), output, f"{row.parameters:,}", f"{row.multiply_adds:,}"))
-    total = (f"{sum(row.parameters for row in rows):,}", f"{sum(row.multiply_adds for row in rows):,}")
-    cells.append(("total", "", "", *total))
+        output = "x".join(map(str, row.output))
+        cells.append((row.path, words(row), output, _count(row.parameters), _count(row.multiply_adds)))
+    cells.append(("total", "", "", *_sums(rows)))
     yield from _aligned(cells, left=2)
 
 
 def family_lines() -> Iterator[str]:
-    """All nets: image side, parameters, multiply-adds, published ImageNet top-1 and where the weights are."""
-    cells = [("net", "image", "parameters", "multiply-adds", "top-1", "weights")]
+    """All nets: image, parameters, multiply-adds, published ImageNet accuracy and its source, where weights are."""
+    cells = [("net", "image", "parameters", "multiply-adds", "top-1", "top-5", "source")]
+    sources: list[Source] = []
     for name in NAMES:
         net = build(name)
         rows = describe(net)
-        known = PRETRAINED.get(name)
+        known = PUBLISHED.get(name)
+        if known and known.source not in sources:
+            sources.append(known.source)
         cells.append(
             (
                 name,
                 f"{net.image[0]} x {net.image[1]} x {net.image[2]}",
-                f"{sum(row.parameters for row in rows):,}",
-                f"{sum(row.multiply_adds for row in rows):,}",
+                *_sums(rows),
                 f"{known.top1:.1%}" if known else "",
-                f"in the package {known.package.replace('_', '-')}" if known else "",
+                f"{known.top5:.1%}" if known and known.top5 else "",
+                f"[{sources.index(known.source) + 1}]" if known else "",
             )
         )
-    yield from _aligned(cells, left=1, last_left=True)
+    yield from _aligned(cells, left=1)
+    yield ""
+    yield "Published accuracy on ImageNet; multiply-adds for one image:"
+    for number, source in enumerate(sources, start=1):
+        yield f"[{number}] {source.what}"
+        yield f"    {source.address}"
+    yield ""
+    yield "Pretrained weights without a download, each in its pip package:"
+    for name, entry in PRETRAINED.items():
+        yield f"    {name}  {entry.package.replace('_', '-')}"
 
 
 def words(row: Row) -> str:
     """A leaf in a few words, as on a slide: 3x3 conv, 64."""
-    match row.layer:
-        case Conv(out, (height, width), stride, groups=groups):
+    layer: Leaf = row.layer
+    match layer:
+        case Conv(out, kernel, stride, groups=groups):
             kind = (
                 "depthwise" if groups == out and groups > 1 else "conv" if groups == 1 else f"conv in {groups} groups"
             )
-            step = f" /{stride[0]}" if stride != (1, 1) else ""
-            return f"{height}x{width} {kind}, {out}{step}"
+            return f"{_size(kernel)} {kind}, {out}{_step(stride)}"
+        case MaxPool(kernel, stride):
+            return f"{_size(kernel)} max-pool{_step(stride)}"
+        case AvgPool(kernel, stride):
+            return f"{_size(kernel)} mean-pool{_step(stride)}"
         case Linear(out):
             return f"FC {out}"
         case Activation(name):
             return name
-        case layer:
-            return type(layer).__name__
+        case Dropout(rate):
+            return f"dropout {rate:g}"
+        case BatchNorm():
+            return "batch norm"
+        case LocalResponseNorm():
+            return "local response norm"
+        case GlobalAvgPool():
+            return "mean of each plane"
+        case Flatten():
+            return "flatten"
+        case Normalize():
+            return "normalize"
 
 
-def _aligned(cells: Sequence[Sequence[str]], left: int, last_left: bool = False) -> Iterator[str]:
+def _sums(rows: Sequence[Row]) -> tuple[str, str]:
+    return _count(sum(row.parameters for row in rows)), _count(sum(row.multiply_adds for row in rows))
+
+
+def _count(number: int) -> str:
+    # Zeros say nothing: only layers that learn or multiply have numbers.
+    return f"{number:,}" if number else ""
+
+
+def _size(kernel: tuple[int, int]) -> str:
+    return f"{kernel[0]}x{kernel[1]}"
+
+
+def _step(stride: tuple[int, int]) -> str:
+    return f" /{stride[0]}" if stride != (1, 1) else ""
+
+
+def _aligned(cells: Sequence[Sequence[str]], left: int) -> Iterator[str]:
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     for row in cells:
         parts = [
-            f"{cell:<{width}}" if column < left or (last_left and column == len(row) - 1) else f"{cell:>{width}}"
+            f"{cell:<{width}}" if column < left else f"{cell:>{width}}"
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(parts).rstrip()
