@@ -239,7 +239,7 @@ def test_kill_9_loses_at_most_the_batches_in_flight(tmp_path: Path) -> None:
     assert kept >= 8
     again = run_process("train", tmp_path / "photos", "--out", tmp_path / "again", environment=environment)
     assert again.returncode == 0, again.stderr
-    assert "already computed" in again.stdout
+    assert "is already computed" in again.stdout
 
 
 def test_a_reader_that_leaves_early_is_no_error(trained: Run, photos: Path) -> None:

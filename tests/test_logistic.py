@@ -50,13 +50,13 @@ def theirs(
     """scikit-learn's optimum of the same sum, as (K, D) and (K,)."""
     # With two classes it fits one row w, which is our two rows w/2 and -w/2 at half the penalty.
     strength = 1 / (penalty * weights.sum()) * (2 if classes == 2 else 1)
-    fitted = LogisticRegression(C=strength, tol=1e-10, max_iter=20_000).fit(z, labels, sample_weight=weights)
+    fitted = LogisticRegression(C=strength, tol=1e-8, max_iter=20_000).fit(z, labels, sample_weight=weights)
     if classes == 2:
         return np.vstack([-fitted.coef_, fitted.coef_]) / 2, np.append(-fitted.intercept_, fitted.intercept_) / 2
     return fitted.coef_, fitted.intercept_
 
 
-@pytest.mark.parametrize("penalty", [1.0, 0.03, 0.001])
+@pytest.mark.parametrize("penalty", [1.0, 0.003])
 @pytest.mark.parametrize("weighted", [False, True], ids=["even", "weighted"])
 @pytest.mark.parametrize(
     ("n", "d", "classes"), [(150, 12, 2), (200, 20, 5), (40, 90, 2), (60, 100, 5), (80, 1, 2), (90, 1, 5)]

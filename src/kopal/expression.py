@@ -63,7 +63,7 @@ def parse(text: str) -> Expression:
 
 
 def numbers(text: str, variables: Sequence[str]) -> Values:
-    """ "1" → a number, "2,1" → one per variable. Raises `UsageError`."""
+    """Text such as 1, or 2,1 → one number per variable. Raises `UsageError`."""
     try:
         values = np.array([float(piece) for piece in text.split(",")])
     except ValueError as error:

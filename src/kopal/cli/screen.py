@@ -47,10 +47,11 @@ class Screen:
 
     @__call__.register
     def _(self, plan: Plan) -> None:
-        known = f", {plan.cached:.0%} of a sample already computed" if plan.cached else ""
+        known = f" ({plan.cached:.0%} of a sample is already computed)" if plan.cached else ""
         say(
-            f"plan: features of {plan.net}{known}, then a softmax regression\n"
-            f"      about {seconds(plan.reading_seconds)} to read and {seconds(plan.fitting_seconds)} to fit here"
+            f"plan: features of {plan.net}, then a softmax regression\n"
+            f"      about {seconds(plan.reading_seconds)} to read{known}\n"
+            f"      about {seconds(plan.fitting_seconds)} to fit"
         )
 
     @__call__.register

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,10 +105,12 @@ def _idx(folder: Path, name: str) -> NDArray[np.uint8]:
     path = next(iter(sorted(folder.glob(f"{name}*"))), None)
     if path is None:
         raise DataError(f"{folder} lacks {name}", "FashionMNIST's four files together")
-    data = path.read_bytes()
-    if path.suffix == ".gz":
-        data = gzip.decompress(data)
-    sides = [int.from_bytes(data[at : at + 4], "big") for at in range(4, 4 + 4 * data[3], 4)]
-    if data[:3] != b"\0\0\x08" or len(data) != 4 + 4 * data[3] + int(np.prod(sides)):
-        raise DataError(f"{path} is damaged", "an IDX file of bytes")
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(sides)
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}", "an IDX file of bytes") from error
+    start = 4 + 4 * int.from_bytes(data[3:4], "big")
+    sides = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
+    if data[:3] != b"\0\0\x08" or not sides or len(data) != start + math.prod(sides):
+        raise DataError(f"{path} is damaged", "an IDX file of bytes", "install the data set again")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(sides)

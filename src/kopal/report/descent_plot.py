@@ -34,6 +34,7 @@ def descent_picture(f: Function, steps: Sequence[Step], title: str, variables: S
         right = figure.subplots()
     right.plot([step.t for step in steps], [step.value for step in steps], "o-", color=PATH, markersize=4)
     right.set_title("loss over time")
+    right.xaxis.get_major_locator().set_params(integer=True)
     right.set_xlabel("step t")
     right.set_ylabel("f")
     file = io.BytesIO()
