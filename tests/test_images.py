@@ -16,7 +16,10 @@ import photo_bytes
 from kopal import images
 from kopal.errors import UnreadableImage, UsageError
 from kopal.images import Geometry
-from photo_bytes import chunk, encode, photo, png, samples, sixteen_bits
+from photo_bytes import encode, photo, png, samples, sixteen_bits
+
+# The same examples on every run, and no clock: a busy machine is no failure.
+EXAMPLES = settings(deadline=None, derandomize=True)
 
 SAMPLES = samples()
 SQUARE = Geometry(32, 32)
@@ -67,9 +70,8 @@ def test_a_header_that_claims_too_many_pixels_is_refused_before_memory_is_taken(
         with pytest.raises(UnreadableImage) as caught:
             images.read(data, SQUARE)
         assert caught.value.kind in ("too-large", "damaged")
-    peak = tracemalloc.get_traced_memory()[1]
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
     tracemalloc.stop()
-    assert peak < 2_000_000
     with pytest.raises(UnreadableImage, match="20000 x 20000"):
         images.longest_side(photo_bytes.claims(20_000, 20_000))
 
@@ -208,7 +210,6 @@ def test_a_large_jpeg_decoded_small_is_nearly_the_same() -> None:
 def test_a_profile_or_comment_of_any_size_does_not_matter() -> None:
     with_text = png(2, 1, 8, 0, [b"\1\2"], (b"tEXt", b"k\0" + b"v" * 100_000), (b"iCCP", b"x\0\0junk"))
     assert images.read(with_text, Geometry(1, 2, 1)).ravel().tolist() == [1, 2]
-    assert chunk(b"IEND", b"") in with_text
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -228,6 +229,7 @@ geometries = st.builds(
 )
 
 
+@EXAMPLES
 @given(sides, sides, geometries)
 def test_the_box_lies_in_the_image_has_the_right_shape_and_is_as_large_as_crop_says(
     width: int, height: int, geometry: Geometry
@@ -241,7 +243,7 @@ def test_the_box_lies_in_the_image_has_the_right_shape_and_is_as_large_as_crop_s
     assert top + bottom == pytest.approx(height, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(EXAMPLES, max_examples=60)
 @given(sides, sides, geometries, st.sampled_from(["L", "RGB"]))
 def test_any_image_becomes_the_shape_that_was_asked(width: int, height: int, geometry: Geometry, mode: str) -> None:
     pixels = images.fit(Image.new(mode, (width, height), 77 if mode == "L" else (77, 77, 77)), geometry)
@@ -251,6 +253,7 @@ def test_any_image_becomes_the_shape_that_was_asked(width: int, height: int, geo
     assert set(np.unique(pixels)) == {77}
 
 
+@EXAMPLES
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]))
 def test_an_image_of_the_right_size_is_left_as_it_is(height: int, width: int, filter_name: str) -> None:
     image = photo(width, height)
@@ -293,6 +296,5 @@ def test_nothing_of_pillow_is_changed_and_no_file_either(tmp_path: Path) -> None
 def test_the_same_bytes_give_the_same_pixels_from_path_and_memory(tmp_path: Path) -> None:
     path = tmp_path / "žluťoučký kůň '🐴'.jpg"
     path.write_bytes(SAMPLES["jpeg"])
-    from_path, from_text = images.read(path, SQUARE), images.read(str(path), SQUARE)
-    assert np.array_equal(from_path, images.read(SAMPLES["jpeg"], SQUARE))
-    assert np.array_equal(from_path, from_text)
+    for file in (path, str(path)):
+        assert np.array_equal(images.read(file, SQUARE), images.read(SAMPLES["jpeg"], SQUARE))

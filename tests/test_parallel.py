@@ -8,10 +8,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kopal.parallel import chunks, cores, ordered
+
+# The same examples on every run, and no clock: a busy machine is no failure.
+EXAMPLES = settings(deadline=None, derandomize=True)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7, None])
@@ -105,6 +108,7 @@ def test_nothing_is_begun_before_the_first_result_is_asked_for() -> None:
     assert begun == []
 
 
+@EXAMPLES
 @given(st.lists(st.integers(), max_size=40), st.integers(1, 9))
 def test_chunks_are_the_items_in_pieces(items: list[int], size: int) -> None:
     pieces = list(chunks(iter(items), size))
