@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import helper, numpy_helper
 
 import attacks
 import kopal
@@ -180,3 +181,16 @@ def test_one_path_where_several_are_meant_is_an_error() -> None:
         list(SOUND.predict_files("photo.jpg"))
     with pytest.raises(UsageError, match="top 0"):
         list(SOUND.predict_files([], top=0))
+
+
+def test_a_graph_that_fails_while_it_runs_is_a_model_file_error() -> None:
+    def only_for_five_images(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros((5, 3), np.float32), "five"))
+        model.graph.node[-4].input[0] = "sum"
+        model.graph.node.insert(len(model.graph.node) - 4, helper.make_node("Add", ["head", "five"], ["sum"]))
+
+    model = Classifier.from_bytes(attacks.changed(DATA, only_for_five_images))
+    assert model.scores(PIXELS[:5]).shape == (5, 3)
+    with pytest.raises(ModelFileError, match="cannot run the graph") as caught:
+        model.scores(PIXELS[:2])
+    assert caught.value.fix

@@ -32,7 +32,7 @@ cost a tenth or more (benchmarks/batch_size.py); tiny images one by one would co
 
 GOLDEN_TOLERANCE = 1e-4
 
-_TRAIN_ANEW = "copy the file again, or train anew with kopal train"
+_TRAIN_ANEW = "a sound model", "copy the file again, or train anew with kopal train"
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Classifier:
         then = np.array(self._card.golden, np.float64)
         now = self.scores(model_file.golden_pixels(self.geometry))
         if then.shape != now.shape:
-            raise ModelFileError("the file holds no golden outputs", f"scores of shape {now.shape}", _TRAIN_ANEW)
+            raise ModelFileError("the file holds no golden outputs", f"scores of shape {now.shape}", _TRAIN_ANEW[1])
         difference = float(np.abs(now - then).max() / max(1.0, np.ptp(then)))
         if not difference <= GOLDEN_TOLERANCE:
             raise ModelFileError(
@@ -198,7 +198,10 @@ class Classifier:
         return scores, probabilities, labels
 
     def _run_batch(self, pixels: Pixels) -> tuple[Scores, Probabilities, Labels]:
-        scores, probabilities, labels = run_session(self._session, pixels, self.geometry)
+        try:
+            scores, probabilities, labels = run_session(self._session, pixels, self.geometry)
+        except Exception as error:  # as in `session`
+            raise ModelFileError(f"ONNX Runtime cannot run the graph: {_brief(error)}", *_TRAIN_ANEW) from error
         return scores, probabilities, labels
 
 
@@ -230,9 +233,11 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no public base
-        raise ModelFileError(
-            f"ONNX Runtime refuses the graph: {(str(error).splitlines() or [''])[0]}", "a sound model", _TRAIN_ANEW
-        ) from error
+        raise ModelFileError(f"ONNX Runtime refuses the graph: {_brief(error)}", *_TRAIN_ANEW) from error
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def load(path: str | os.PathLike[str]) -> Classifier:
