@@ -34,7 +34,13 @@ class Linear(Function):
     @staticmethod
     def backward(dz: Array, cache: Any) -> Any:
         x, weight, has_bias = cache
-        return lambda: dz @ weight, lambda: dz.T @ x, (lambda: dz.sum(axis=0)) if has_bias else None
+        # Flattened convolutions stand samples last; their gradient should too, or every slice after it is slow.
+        turned = x.T.flags.c_contiguous and not x.flags.c_contiguous
+        return (
+            lambda: (weight.T @ dz.T).T if turned else dz @ weight,
+            lambda: dz.T @ x,
+            (lambda: dz.sum(axis=0)) if has_bias else None,
+        )
 
 
 def dropout(x: Tensor, rate: float, rng: np.random.Generator) -> Tensor:

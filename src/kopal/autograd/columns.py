@@ -1,14 +1,17 @@
 """Convolution as a matrix product: every window of the image becomes a column (im2col), and back (col2im).
 
-Arrays here stand channels first, (C, N, H, W): the product weight (O, C·h·w) @ columns (C·h·w, N·H·W) then is the
-output as it should lie in memory, with no transposition after it. Columns are made by copying one strided slice per
-kernel position, for a few images or rows at a time: the buffer stays in the processor's cache and memory stays small.
+Arrays here are planes: channels first and samples last, (C, H, W, N). The product weight (O, C·h·w) @ columns
+(C·h·w, H'·W'·N) then is the output as it should lie in memory, with no transposition after it; a shift by a pixel moves
+whole runs of numbers; and everything element by element that follows keeps the order. Outside, shapes stay
+(N, C, H, W): only the strides differ. Columns are made by copying one slice per kernel position, for a few rows of the
+output at a time, so that the buffer stays in the processor's cache and memory stays small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -20,8 +23,10 @@ Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = tuple[int, int, int, int]
 """Rows and columns of zeros: (top, left, bottom, right)."""
 
-# Bytes of columns at a time: about what a core's second-level cache holds.
-BUFFER = 1 << 20
+NO_PADDING: Padding = (0, 0, 0, 0)
+ALL = slice(None)
+# Bytes of columns at a time: they should stay in the last-level cache; below some MB NumPy's cost per call shows.
+BUFFER = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +47,15 @@ class Window:
         """How many positions there are."""
         return self.kernel[0] * self.kernel[1]
 
-    def slices(self, i: int, j: int, rows: slice | None = None) -> tuple[slice, slice]:
-        """Where kernel position (i, j) reads the padded image for all output rows or some."""
-        first, last = (0, self.sides[0]) if rows is None else (rows.start, rows.stop)
+    def slices(self, i: int, j: int, rows: slice = ALL, width: slice = ALL) -> tuple[slice, slice]:
+        """Where kernel position (i, j) reads the padded image for the whole output, or some rows and some width."""
+        (down, across), (height, wide) = self.stride, self.sides
         top, left = i * self.dilation[0], j * self.dilation[1]
-        down, across = self.stride
+        first, last = rows.start or 0, height if rows.stop is None else rows.stop
+        begin, end = width.start or 0, wide if width.stop is None else width.stop
         return (
             slice(top + first * down, top + (last - 1) * down + 1, down),
-            slice(left, left + (self.sides[1] - 1) * across + 1, across),
+            slice(left + begin * across, left + (end - 1) * across + 1, across),
         )
 
     @property
@@ -61,11 +67,6 @@ class Window:
     def overlaps(self) -> bool:
         """Whether a pixel may lie in several windows."""
         return any((k - 1) * d >= s for k, d, s in zip(self.kernel, self.dilation, self.stride, strict=True))
-
-    def columns_shape(self, planes: Array, block: Block) -> tuple[int, ...]:
-        """(C, h, w, images, rows, width) of a block's columns."""
-        high = block.rows.stop - block.rows.start
-        return (len(planes), *self.kernel, block.images.stop - block.images.start, high, self.sides[1])
 
 
 def window_over(
@@ -103,79 +104,94 @@ def window_over(
 
 
 def padded(x: Array, padding: Padding, value: float = 0) -> Array:
-    """(…, H, W) with rows and columns of `value` around it; x itself where there is no padding."""
+    """(N, C, H, W) with rows and columns of `value` around it; x itself where there is no padding."""
     if not any(padding):
         return x
     top, left, bottom, right = padding
-    height, width = x.shape[-2:]
-    whole = np.full((*x.shape[:-2], height + top + bottom, width + left + right), value, x.dtype)
-    whole[..., top : top + height, left : left + width] = x
+    count, channels, height, width = x.shape
+    # empty_like keeps the order in memory.
+    whole = np.empty_like(x, shape=(count, channels, top + height + bottom, left + width + right))
+    whole[:, :, :top] = whole[:, :, top + height :] = value
+    whole[:, :, :, :left] = whole[:, :, :, left + width :] = value
+    cropped(whole, padding)[...] = x
     return whole
 
 
 def cropped(x: Array, padding: Padding) -> Array:
     """The inverse of `padded`: a view of the middle."""
     top, left, bottom, right = padding
-    return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
+    return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
+
+
+def planes_of(x: Array, padding: Padding) -> Array:
+    """(N, C, H, W) → padded planes (C, H, W, N), copied only where they do not lie so already."""
+    return np.ascontiguousarray(padded(x, padding).transpose(1, 2, 3, 0))
+
+
+def no_planes(x: Array, padding: Padding) -> Array:
+    """Zeros in the shape of `planes_of`, to add gradients to."""
+    count, channels, height, width = x.shape
+    top, left, bottom, right = padding
+    return np.zeros((channels, top + height + bottom, left + width + right, count), x.dtype)
+
+
+def image_of(planes: Array, padding: Padding = NO_PADDING) -> Array:
+    """Planes (C, H, W, N), perhaps padded → a view (N, C, H, W) without the padding."""
+    return cropped(planes.transpose(3, 0, 1, 2), padding)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some images, or some output rows of one image, and the `span` of the output's N·H·W places that they fill."""
+    """Some rows of the output, or some width of one row; `span` is where they lie in its H'·W'·N places."""
 
-    images: slice
     rows: slice
+    width: slice
     span: slice
-
-    @property
-    def places(self) -> int:
-        """How many columns the block has."""
-        return int(self.span.stop - self.span.start)
+    shape: tuple[int, ...]
 
 
 def blocks(planes: Array, window: Window) -> list[Block]:
-    """The output in pieces, each with columns of about `BUFFER` bytes."""
-    images, (height, width) = planes.shape[1], window.sides
-    row = planes.shape[0] * window.kernel[0] * window.kernel[1] * width * planes.itemsize
-    at_once = max(1, BUFFER // max(1, row * height))
-    high = height if at_once > 1 else min(height, max(1, BUFFER // max(1, row)))
+    """The output in pieces, each with columns (C, h, w, rows, width, N) of about `BUFFER` bytes."""
+    (height, width), count = window.sides, planes.shape[3]
+    pixel = max(1, len(planes) * window.area * count * planes.itemsize)
+    wide = min(width, max(1, BUFFER // pixel))
+    high = min(height, max(1, BUFFER // (pixel * width)))
     return [
         Block(
-            slice(image, last := min(images, image + at_once)),
-            slice(first, below := min(height, first + high)),
-            slice((image * height + first) * width, ((last - 1) * height + below) * width),
+            slice(top, bottom := min(height, top + high)),
+            slice(left, right := min(width, left + wide)),
+            slice((top * width + left) * count, ((bottom - 1) * width + right) * count),
+            (len(planes), *window.kernel, bottom - top, right - left, count),
         )
-        for image in range(0, images, at_once)
-        for first in range(0, height, high)
+        for top in range(0, height, high)
+        for left in range(0, width, wide)
     ]
 
 
 def columns(planes: Array, window: Window) -> Iterator[tuple[slice, Array]]:
-    """Padded planes (C, N, H, W) → block by block: its span, and its columns (C, h · w, places).
+    """Padded planes → block by block: its span, and its columns (C, h · w, places).
 
     A window of one pixel that steps by one has nothing to copy: the planes themselves are the columns.
     """
     if window.is_pointwise:
         yield slice(None), planes.reshape(len(planes), 1, -1)
         return
-    buffer = room(planes, window)
-    for block in blocks(planes, window):
-        part = planes[:, block.images]
-        cut = buffer[: len(planes) * window.area * block.places].reshape(*window.columns_shape(planes, block))
+    cuts = blocks(planes, window)
+    buffer = room(cuts, planes)
+    for block in cuts:
+        cut = buffer[: prod(block.shape)].reshape(block.shape)
         for i, j in window.positions():
-            cut[:, i, j] = part[(..., *window.slices(i, j, block.rows))]
+            cut[:, i, j] = planes[(slice(None), *window.slices(i, j, block.rows, block.width))]
         yield block.span, cut.reshape(len(planes), window.area, -1)
 
 
 def scatter(cut: Array, planes: Array, window: Window, block: Block) -> None:
     """The derivative of `columns`: a block's columns are added onto the pixels that they were copied from."""
-    cut = cut.reshape(window.columns_shape(planes, block))
-    part = planes[:, block.images]
+    cut = cut.reshape(block.shape)
     for i, j in window.positions():
-        part[(..., *window.slices(i, j, block.rows))] += cut[:, i, j]
+        planes[(slice(None), *window.slices(i, j, block.rows, block.width))] += cut[:, i, j]
 
 
-def room(planes: Array, window: Window) -> Array:
+def room(cuts: list[Block], planes: Array) -> Array:
     """A buffer for the columns of the largest block."""
-    most = max((block.places for block in blocks(planes, window)), default=0)
-    return np.empty(len(planes) * window.area * most, planes.dtype)
+    return np.empty(max(prod(block.shape) for block in cuts), planes.dtype)

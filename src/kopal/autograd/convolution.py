@@ -3,11 +3,25 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from kopal.autograd.columns import Padding, Pair, Window, blocks, columns, cropped, padded, room, scatter, window_over
+from kopal.autograd.columns import (
+    NO_PADDING,
+    Padding,
+    Pair,
+    Window,
+    blocks,
+    columns,
+    image_of,
+    no_planes,
+    planes_of,
+    room,
+    scatter,
+    window_over,
+)
 from kopal.autograd.depthwise import Depthwise
 from kopal.autograd.errors import ShapeMismatch
 from kopal.autograd.function import Array, Function
@@ -48,47 +62,44 @@ def conv2d(
 class Conv2d(Function):
     """z = weight · columns + bias. Columns are made again on the way back: cheaper than the memory to keep them.
 
-    All three products run on (groups, channels, places) arrays, places being N·H'·W' of the output.
+    All three products run on (groups, channels, places) arrays, places being H'·W'·N of the output.
     """
 
     @staticmethod
     def forward(
         x: Array, weight: Array, bias: Array | None, window: Window, padding: Padding, groups: int
     ) -> tuple[Any, Any]:
-        planes = padded(x.transpose(1, 0, 2, 3), padding)
-        rows = weight.reshape(groups, len(weight) // groups, -1)
-        z = np.empty((groups, rows.shape[1], len(x) * window.sides[0] * window.sides[1]), np.result_type(x, weight))
-        for span, cut in columns(planes, window):
+        rows = weight.reshape(groups, len(weight) // groups, weight[0].size)
+        z = np.empty((groups, rows.shape[1], window.sides[0] * window.sides[1] * len(x)), x.dtype)
+        for span, cut in columns(planes_of(x, padding), window):
             np.matmul(rows, cut.reshape(groups, rows.shape[2], -1), out=z[..., span])
-        whole = z.reshape(len(weight), len(x), *window.sides)
         if bias is not None:
-            whole += bias[:, None, None, None]
-        return whole.transpose(1, 0, 2, 3), (x, weight, bias is not None, window, padding)
+            z += bias.reshape(groups, -1, 1)
+        planes = z.reshape(len(weight), *window.sides, len(x))
+        return image_of(planes), (x, weight, bias is not None, window, padding, groups)
 
     @staticmethod
     def backward(dz: Array, cache: Any) -> Any:
-        x, weight, has_bias, window, padding = cache
-        groups = x.shape[1] // weight.shape[1]
-        slope = dz.transpose(1, 0, 2, 3).reshape(groups, len(weight) // groups, -1)
+        x, weight, has_bias, window, padding, groups = cache
+        rows = weight.reshape(groups, len(weight) // groups, weight[0].size)
+        slope = planes_of(dz, NO_PADDING).reshape(groups, rows.shape[1], dz[:, 0].size)
 
         def dx() -> Array:
-            rows = weight.reshape(groups, len(weight) // groups, -1).transpose(0, 2, 1)
-            count, channels, height, width = x.shape
-            if window.is_pointwise and not any(padding):
-                flat: Array = np.matmul(rows, slope)
-                return flat.reshape(channels, count, height, width).transpose(1, 0, 2, 3)
-            top, left, bottom, right = padding
-            planes = np.zeros((channels, count, top + height + bottom, left + width + right), slope.dtype)
-            buffer = room(planes, window)
-            for block in blocks(planes, window):
-                cut = buffer[: channels * window.area * block.places].reshape(groups, -1, block.places)
-                scatter(np.matmul(rows, slope[..., block.span], out=cut), planes, window, block)
-            return cropped(planes, padding).transpose(1, 0, 2, 3)
+            planes = no_planes(x, padding)
+            if window.is_pointwise:
+                np.matmul(rows.transpose(0, 2, 1), slope, out=planes.reshape(groups, -1, slope.shape[2]))
+                return image_of(planes, padding)
+            cuts = blocks(planes, window)
+            buffer = room(cuts, planes)
+            for block in cuts:
+                cut = buffer[: prod(block.shape)].reshape(groups, rows.shape[2], -1)
+                scatter(np.matmul(rows.transpose(0, 2, 1), slope[..., block.span], out=cut), planes, window, block)
+            return image_of(planes, padding)
 
         def dweight() -> Array:
-            total = np.zeros((groups, len(weight) // groups, weight[0].size), slope.dtype)
-            for span, cut in columns(padded(x.transpose(1, 0, 2, 3), padding), window):
-                total += slope[..., span] @ cut.reshape(groups, weight[0].size, -1).transpose(0, 2, 1)
+            total = np.zeros_like(rows)
+            for span, cut in columns(planes_of(x, padding), window):
+                total += slope[..., span] @ cut.reshape(groups, rows.shape[2], -1).transpose(0, 2, 1)
             return np.asarray(total.reshape(weight.shape))
 
         return dx, dweight, (lambda: slope.sum(axis=2).reshape(-1)) if has_bias else None

@@ -84,7 +84,8 @@ class ReLU(Function):
 
     @staticmethod
     def forward(x: Array) -> tuple[Any, Any]:
-        z = np.maximum(x, x.dtype.type(0))
+        # clip with two bounds is twice as fast as maximum with one number (NumPy 2.4).
+        z = x.clip(0, np.inf)
         return z, z
 
     @staticmethod
@@ -98,7 +99,7 @@ class ReLU6(Function):
 
     @staticmethod
     def forward(x: Array) -> tuple[Any, Any]:
-        z = np.clip(x, x.dtype.type(0), x.dtype.type(6))
+        z = x.clip(0, 6)
         return z, z
 
     @staticmethod

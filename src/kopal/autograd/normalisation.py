@@ -146,13 +146,13 @@ def _neighbours(x: Array, size: int) -> Array:
 
 
 def _rows(x: Array) -> Array:
-    """(N, C, …) → (C, N·…): free of charge for what a convolution has just made."""
-    return x.swapaxes(0, 1).reshape(x.shape[1], -1)
+    """(N, C, …) → (C, …·N): free of charge for what a convolution has just made."""
+    return np.moveaxis(x, 0, -1).reshape(x.shape[1], -1)
 
 
 def _like(rows: Array, x: Array) -> Array:
     """The inverse of `_rows`."""
-    return rows.reshape(x.shape[1], x.shape[0], *x.shape[2:]).swapaxes(0, 1)
+    return np.moveaxis(rows.reshape(*x.shape[1:], len(x)), -1, 0)
 
 
 def _per_channel(values: Array, x: Array) -> Array:

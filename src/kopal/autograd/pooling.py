@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from kopal.autograd.columns import Padding, Pair, Window, cropped, padded, window_over
+from kopal.autograd.columns import NO_PADDING, Padding, Pair, Window, cropped, padded, window_over
 from kopal.autograd.errors import ShapeMismatch
 from kopal.autograd.function import Array, Function
 from kopal.autograd.tensor import Tensor, apply
-
-NO_PADDING: Padding = (0, 0, 0, 0)
 
 
 def max_pool2d(
