@@ -13,7 +13,7 @@ from kopal.arrays import Labels, Scores
 from kopal.classifier import BATCH, Classifier
 from kopal.datasets import Dataset
 from kopal.errors import DataError, UnreadableImage
-from kopal.features import LedgerRow, ledger_row
+from kopal.ledger import LedgerRow, ledger_row
 from kopal.metrics import ClassMetrics, confusion, log_loss, per_class, wilson
 from kopal.parallel import chunks, ordered
 

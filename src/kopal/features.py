@@ -19,6 +19,7 @@ from kopal.classifier import BATCH, run_session, session
 from kopal.datasets import Dataset, Part
 from kopal.errors import UnreadableImage
 from kopal.images import Geometry
+from kopal.ledger import LedgerRow, ledger_row
 from kopal.nets.describe import output_shape
 from kopal.nets.fold import Weights
 from kopal.nets.net import Net
@@ -46,17 +47,6 @@ class Backbone:
     def features(self, pixels: Pixels) -> Features:
         """Pixels uint8 (N, H, W, C) → features float32 (N, D)."""
         return run_session(self._session, pixels, self.geometry)[0]
-
-
-@dataclass(frozen=True)
-class LedgerRow:
-    """A file that is left out, and why."""
-
-    path: str
-    class_name: str
-    sha256: str
-    kind: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -183,12 +173,6 @@ def _read_batch(
         bad[index] if index in bad else _Read(digests[index], known[digests[index]], small.get(index))
         for index in batch
     ]
-
-
-def ledger_row(dataset: Dataset, index: int, data: bytes, error: UnreadableImage) -> LedgerRow:
-    """The row for a photo of a set that raised `error`; `data` is what could be read of it."""
-    digest = hashlib.sha256(data).hexdigest() if data or error.kind == "empty" else ""
-    return LedgerRow(dataset.names[index], dataset.classes[dataset.labels[index]], digest, error.kind, error.happened)
 
 
 def small_pixels(photos: Photos) -> tuple[Pixels, Geometry] | None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -17,15 +17,20 @@ import numpy as np
 from kopal.arrays import softmax
 from kopal.backends.onnx_backend import classifier_model
 from kopal.calibrate import fit_temperature
-from kopal.classifier import Classifier
-from kopal.datasets import PARTS, Dataset, check_learnable, open_dataset
+from kopal.classifier import Classifier, run_session, session
+from kopal.datasets import PARTS, Dataset, Labelled, check_learnable, open_dataset
 from kopal.errors import UsageError
 from kopal.evaluate import Report, evaluate
-from kopal.features import Backbone, LedgerRow, Photos, read
-from kopal.fit.frozen import Fitted, fit
+from kopal.features import Backbone, read
+from kopal.fit import scratch
+from kopal.fit.fitted import Fitted
+from kopal.fit.frozen import fit
+from kopal.ledger import LedgerRow
 from kopal.model_file import Card
 from kopal.nets.registry import build
 from kopal.nets.weights import PRETRAINED, pretrained_weights
+from kopal.parallel import ordered
+from kopal.pixels import read_pixels
 from kopal.plan import plan
 from kopal.recipes import Recipe
 from kopal.run import Answers, Run, reserved
@@ -56,8 +61,10 @@ class Note:
     text: str
 
 
+SCORED_AT_ONCE = 256
+
 Log = Callable[[object], None]
-"""Is handed each noun as it comes into being: Dataset, Plan, Progress, Ledger, Note, Fitted, Run."""
+"""Is handed each noun as it comes into being: Dataset, Plan, Progress, Ledger, Note, Course, Epoch, Fitted, Run."""
 
 
 def silent(noun: object) -> None:
@@ -77,23 +84,50 @@ def train(
     log(dataset)
     check_learnable(dataset.classes, dataset.counts("train"))
     with reserved(Path(out) if out is not None else None, dataset.title) as folder:
-        backbone = embedded_backbone(recipe.net)
-        with closing(Store(cache_folder(), backbone.context)) if cache else nullcontext() as store:
-            log(plan(dataset, backbone, store, recipe))
-            photos, rows = read(dataset, backbone, store, lambda done, of: log(Progress("photos", done, of)))
-            if store and store.fault:
-                log(Note(store.fault))
-        log(Ledger(rows, len(dataset)))
-        check_learnable(photos.classes, _counts(photos), "readable photos")
-        fitted = fit(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
-        log(fitted)
+        learn = from_features if recipe.weights == "imagenet" else from_pixels
+        fitted, photos, rows = learn(recipe, dataset, cache, log)
         temperature = calibrate(fitted, photos)
         classifier = assemble(fitted, temperature, photos, recipe)
         report, answers = measure(fitted, temperature, photos)
-        run = Run(folder, classifier, report, recipe, rows, answers, perf_counter() - started)
+        run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, perf_counter() - started)
         run.write(_details(fitted, temperature, photos, rows))
     log(run)
     return run
+
+
+Learned = tuple[Fitted, Labelled, tuple[LedgerRow, ...]]
+
+
+def from_features(recipe: Recipe, dataset: Dataset, cache: bool, log: Log) -> Learned:
+    """A head on the features of a frozen, pretrained net, computed once and kept."""
+    backbone = embedded_backbone(recipe.net)
+    with closing(Store(cache_folder(), backbone.context)) if cache else nullcontext() as store:
+        log(plan(dataset, backbone, store, recipe))
+        photos, rows = read(dataset, backbone, store, lambda done, of: log(Progress("photos", done, of)))
+        if store and store.fault:
+            log(Note(store.fault))
+    log(Ledger(rows, len(dataset)))
+    check_learnable(photos.classes, _counts(photos), "readable photos")
+    fitted = fit(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
+    log(fitted)
+    return fitted, photos, rows
+
+
+def from_pixels(recipe: Recipe, dataset: Dataset, cache: bool, log: Log) -> Learned:
+    """A whole net, trained from pixels; calibration and test are scored by the very graph that is saved."""
+    geometry = scratch.geometry(recipe, dataset)
+    photos, rows = read_pixels(dataset, geometry, lambda done, of: log(Progress("photos", done, of)))
+    log(Ledger(rows, len(dataset)))
+    check_learnable(photos.classes, _counts(photos), "readable photos")
+    photos = scratch.in_parts(photos, recipe.seed)
+    learned = scratch.learn(recipe, photos, log, lambda done, of: log(Progress("photos of the epoch", done, of)))
+    scores = np.full((len(photos), len(photos.classes)), np.nan, np.float32)
+    held = np.flatnonzero(~photos.where("train"))
+    graph = session(classifier_model(learned.net, learned.weights, 1.0, len(photos.classes)).SerializeToString())
+    batches = (held[first : first + SCORED_AT_ONCE] for first in range(0, len(held), SCORED_AT_ONCE))
+    for batch, found in ordered(lambda rows: (rows, run_session(graph, photos.pixels[rows], geometry)[0]), batches):
+        scores[batch] = found
+    return Fitted(learned.net, learned.weights, geometry, scores, history=learned.history), photos, rows
 
 
 def embedded_backbone(name: str) -> Backbone:
@@ -107,14 +141,14 @@ def embedded_backbone(name: str) -> Backbone:
     return Backbone(body, kept, PRETRAINED[name].geometry)
 
 
-def calibrate(fitted: Fitted, photos: Photos) -> float:
+def calibrate(fitted: Fitted, photos: Labelled) -> float:
     """The temperature: from the owner's calibration part if there is one, else from the out-of-fold scores."""
     part = photos.where("calibration")
     part = part if part.any() else photos.where("train")
     return fit_temperature(fitted.scores[part], photos.labels[part])
 
 
-def measure(fitted: Fitted, temperature: float, photos: Photos) -> tuple[Report, Answers]:
+def measure(fitted: Fitted, temperature: float, photos: Labelled) -> tuple[Report, Answers]:
     """The report on the owner's test part if there is one, else on every photo out of fold."""
     part = photos.where("test")
     measured_on = "test part" if part.any() else "out of fold"
@@ -125,7 +159,7 @@ def measure(fitted: Fitted, temperature: float, photos: Photos) -> tuple[Report,
     return evaluate(scores, labels, temperature, photos.classes, measured_on), Answers(names, labels, probabilities)
 
 
-def assemble(fitted: Fitted, temperature: float, photos: Photos, recipe: Recipe) -> Classifier:
+def assemble(fitted: Fitted, temperature: float, photos: Labelled, recipe: Recipe) -> Classifier:
     """Net, weights and temperature as one model file."""
     classes = photos.classes
     model = classifier_model(fitted.net, fitted.weights, temperature, len(classes))
@@ -141,7 +175,7 @@ def assemble(fitted: Fitted, temperature: float, photos: Photos, recipe: Recipe)
     return Classifier.build(model, Card(fitted.net.name, classes, fitted.geometry, temperature, (), provenance))
 
 
-def fingerprint(photos: Photos) -> str:
+def fingerprint(photos: Labelled) -> str:
     """sha256 over the content, class and part of every photo, whatever the files are called and in whatever order."""
     rows = sorted(
         digest + photos.classes[label].encode("utf-8", "backslashreplace") + b"\0" + str(part).encode()
@@ -150,23 +184,30 @@ def fingerprint(photos: Photos) -> str:
     return hashlib.sha256(b"".join(rows)).hexdigest()
 
 
-def _counts(photos: Photos) -> list[int]:
+def _counts(photos: Labelled) -> list[int]:
     counts = np.bincount(photos.labels[photos.where("train")], minlength=len(photos.classes))
     return [int(count) for count in counts]
 
 
-def _details(fitted: Fitted, temperature: float, photos: Photos, rows: tuple[LedgerRow, ...]) -> dict[str, Any]:
-    out_of_fold = photos.where("train")
-    right = fitted.scores[out_of_fold].argmax(axis=1) == photos.labels[out_of_fold]
-    return {
+def _details(fitted: Fitted, temperature: float, photos: Labelled, rows: tuple[LedgerRow, ...]) -> dict[str, Any]:
+    details: dict[str, Any] = {
         "photos": {part: int(photos.where(part).sum()) for part in PARTS},
         "unreadable": len(rows),
         "net": fitted.net.name,
-        "penalty": fitted.penalty,
         "temperature": temperature,
-        "out_of_fold_accuracy": float(right.mean()),
-        "contenders": [
-            {"name": row.name, "accuracy": row.accuracy, "log_loss": row.log_loss} for row in fitted.contenders
-        ],
         "kopal": version("kopal"),
+    }
+    if fitted.history:
+        best = min(fitted.history, key=lambda epoch: epoch.validation_loss)
+        return details | {
+            "epochs": len(fitted.history),
+            "best_epoch": best.number,
+            "stopped": fitted.history[-1].stopped,
+        }
+    out_of_fold = photos.where("train")
+    right = fitted.scores[out_of_fold].argmax(axis=1) == photos.labels[out_of_fold]
+    return details | {
+        "penalty": fitted.penalty,
+        "out_of_fold_accuracy": float(right.mean()),
+        "contenders": [asdict(row) for row in fitted.contenders],
     }

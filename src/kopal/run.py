@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from kopal.arrays import Labels, Probabilities
 from kopal.classifier import Classifier
 from kopal.errors import OutputError
 from kopal.evaluate import Report
-from kopal.features import LedgerRow
 from kopal.files import shown, write_csv, write_json
+from kopal.fit.loop import Epoch
+from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
 
 
@@ -38,6 +39,7 @@ class Run:
     recipe: Recipe
     ledger: tuple[LedgerRow, ...]
     answers: Answers
+    history: tuple[Epoch, ...]
     seconds: float
 
     @property
@@ -46,7 +48,7 @@ class Run:
         return self.folder / "model.onnx"
 
     def write(self, details: dict[str, Any]) -> None:
-        """The five files of the folder; `details` join the report's numbers. Raises `OutputError`."""
+        """The files of the folder; `details` join the report's numbers. Raises `OutputError`."""
         self.classifier.save(self.model)
         write_json(self.folder / "recipe.json", self.recipe.as_json())
         ledger = [(row.path, row.class_name, row.sha256, row.kind, row.reason) for row in self.ledger]
@@ -56,6 +58,11 @@ class Run:
             ("path", "truth", "predicted", "probability"),
             prediction_rows(self.answers, self.classifier.classes),
         )
+        if self.history:
+            names = [field.name for field in fields(Epoch)]
+            write_csv(
+                self.folder / "history.csv", names, ([getattr(row, name) for name in names] for row in self.history)
+            )
         # Last, so that a folder with a report is complete.
         write_json(self.folder / "report.json", self.report.as_json() | {"seconds": self.seconds} | details)
 

@@ -1,4 +1,4 @@
-"""Folds that do not leak: photos of one group never stand on two sides, and every fold looks like the whole."""
+"""Folds and parts that do not leak: a group never stands on two sides, and every side looks like the whole."""
 
 from __future__ import annotations
 
@@ -37,3 +37,36 @@ def folds(labels: Labels, groups: Sequence[Hashable], count: int, seed: int) -> 
         held[chosen] += own
         fold[indices] = chosen
     return fold
+
+
+def parts(labels: Labels, groups: Sequence[Hashable], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
+    """The part of each photo: 0 the rest, 1, 2, … of the given shares; grouped, and every class in every part.
+
+    Rare classes choose first; of each class a part takes whole groups, in random order, until it has its share and at
+    least one photo. Raises `DataError` where a class has too few groups for that.
+    """
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups):
+        members[group].append(index)
+    part = np.zeros(len(labels), np.int64)
+    rng = np.random.default_rng(seed)
+    counts = np.bincount(labels)
+    for label in np.argsort(counts, kind="stable"):
+        own = [indices for indices in members.values() if label in labels[indices]]
+        rng.shuffle(own)
+        free = [indices for indices in own if (part[indices] == 0).all()]
+        for number, share in enumerate(shares, start=1):
+            wanted = max(1, round(share * int(counts[label])))
+            taken = int(((labels == label) & (part == number)).sum())
+            while free and taken < wanted:
+                indices = free.pop()
+                part[indices] = number
+                taken += int((labels[indices] == label).sum())
+        present = set(part[labels == label].tolist())
+        if counts[label] and present != set(range(len(shares) + 1)):
+            raise DataError(
+                f"class {label} has {counts[label]} photos in {len(own)} different groups",
+                f"at least {len(shares) + 1} different photos of every class, one for each part",
+                "add photos, or train a head on frozen features, which needs fewer",
+            )
+    return part

@@ -48,14 +48,15 @@ class MaxSteps(_Combines):
     """After `steps` steps."""
 
     steps: int
+    unit: str = "steps"
 
     def __post_init__(self) -> None:
         if self.steps < 0:
-            raise UsageError(f"{self.steps} steps", "0 or more")
+            raise UsageError(f"{self.steps} {self.unit}", "0 or more")
 
     def watch(self) -> Watch:
         """Counts."""
-        return lambda t, value, moved: f"{self.steps} steps are done" if t >= self.steps else ""
+        return lambda t, value, moved: f"{self.steps} {self.unit} are done" if t >= self.steps else ""
 
 
 @final
@@ -79,6 +80,7 @@ class NoImprovement(_Combines):
 
     patience: int
     margin: float = 0.0
+    unit: str = "steps"
 
     def __post_init__(self) -> None:
         if self.patience < 1:
@@ -92,6 +94,6 @@ class NoImprovement(_Combines):
             nonlocal best, since
             if value < best - self.margin:
                 best, since = value, t
-            return f"nothing gained for {self.patience} steps" if t - since >= self.patience else ""
+            return f"nothing gained for {self.patience} {self.unit}" if t - since >= self.patience else ""
 
         return look

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -25,6 +26,8 @@ def run(arguments: list[str]) -> int:
         # A file name may hold bytes that are no text; to show them escaped beats to fail.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # Pillow warns of damaged tags in pictures that it reads well; the owner of a thousand photos need not see each.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in options
     if debug:

@@ -6,15 +6,22 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kopal.cli.words import HELP
+from kopal.cli.words import HELP, LEARNING
 
 Out = Annotated[Path | None, typer.Option("--out", help=HELP["--out"], show_default=False)]
 Seed = Annotated[int, typer.Option("--seed", help=HELP["--seed"])]
 Json = Annotated[bool, typer.Option("--json", help=HELP["--json"])]
+
+
+def knob(name: str) -> Any:
+    """An option for those who study how nets learn; unsaid, the recipe decides."""
+    return typer.Option(None, name, help=HELP[name], show_default=False, rich_help_panel=LEARNING)
+
+
 Model = Annotated[str, typer.Argument(help=HELP["model"], show_default=False)]
 
 
@@ -36,17 +43,36 @@ def train(
     out: Out = None,
     seed: Seed = 0,
     effort: Annotated[str, typer.Option("--effort", help=HELP["--effort"])] = "balanced",
-    net: Annotated[str | None, typer.Option("--net", help=HELP["--net"], show_default=False)] = None,
     balance: Annotated[bool, typer.Option("--balance", help=HELP["--balance"])] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
+    net: str | None = knob("--net"),
+    weights: str | None = knob("--weights"),
+    image_size: int | None = knob("--image-size"),
+    epochs: int | None = knob("--epochs"),
+    rate: float | None = knob("--lr"),
+    schedule: str | None = knob("--schedule"),
+    batch: int | None = knob("--batch"),
+    momentum: float | None = knob("--momentum"),
+    penalty: float | None = knob("--l2"),
+    init: str | None = knob("--init"),
+    normalise: str | None = knob("--normalise"),
+    patience: int | None = knob("--patience"),
+    settled: float | None = knob("--settled"),
+    engine: str | None = knob("--engine"),
 ) -> None:
     from kopal.cli.output import quoted, say, this_command
     from kopal.cli.screen import Screen
+    from kopal.nets.weights import PRETRAINED
     from kopal.pipeline import train as run_train
     from kopal.recipes import recipe
 
+    recipe_ = recipe(
+        effort, net=net, pretrained=PRETRAINED, weights=weights, seed=seed, balance=balance, image_size=image_size,
+        epochs=epochs, rate=rate, schedule=schedule, batch=batch, momentum=momentum, penalty=penalty, init=init,
+        normalise=normalise, patience=patience, settled=settled, engine=engine,
+    )  # fmt: skip
     with Screen() as screen:
-        run = run_train(data, out, recipe(effort, net=net, seed=seed, balance=balance), not no_cache, screen)
+        run = run_train(data, out, recipe_, not no_cache, screen)
     say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
 
 

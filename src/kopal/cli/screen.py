@@ -15,7 +15,9 @@ from kopal import pipeline
 from kopal.cli.output import columns, pad, say, seconds, shown
 from kopal.datasets import Dataset
 from kopal.evaluate import Report
-from kopal.fit.frozen import Fitted
+from kopal.fit.fitted import Fitted
+from kopal.fit.loop import Epoch
+from kopal.fit.scratch import Course
 from kopal.plan import Plan
 from kopal.run import Run
 
@@ -94,6 +96,28 @@ class Screen:
         say(f"note: {note.text}")
 
     @__call__.register
+    def _(self, course: Course) -> None:
+        self._close()
+        height, width, channels = course.net.image
+        say(
+            f"plan: {course.net.name} from pixels {height} x {width} x {channels}, {course.parameters:,} parameters\n"
+            f"      {course.photos} photos to learn from, {course.validation} to validate on; engine {course.engine}\n"
+            f"      at most {course.epochs} epochs of about {seconds(course.epoch_seconds)}\n"
+        )
+        say("epoch  train loss  validation loss  accuracy  images/s")
+
+    @__call__.register
+    def _(self, epoch: Epoch) -> None:
+        self._close()
+        star = " *" if epoch.best else ""
+        say(
+            f"{epoch.number:5}  {epoch.train_loss:10.4f}  {epoch.validation_loss:15.4f}  "
+            f"{epoch.validation_accuracy:8.4f}  {epoch.images_per_second:8.0f}{star}"
+        )
+        if epoch.stopped:
+            say(f"stopped: {epoch.stopped}; the weights of the epoch with the last * are kept")
+
+    @__call__.register
     def _(self, fitted: Fitted) -> None:
         self._close()
         if len(fitted.contenders) > 1:
@@ -107,8 +131,9 @@ class Screen:
     def _(self, run: Run) -> None:
         show_report(run.report)
         say(f"\nsaved in {shown(run.folder)} after {run.seconds:.1f} s:")
-        say("  model.onnx report.json recipe.json ledger.csv predictions.csv")
-        say(f"  the model was fitted on all {run.classifier.card.provenance['photos']} training photos")
+        say(f"  model.onnx report.json recipe.json ledger.csv predictions.csv{' history.csv' if run.history else ''}")
+        trained = run.classifier.card.provenance["photos"]
+        say(f"  the model learned from {trained} photos" + ("" if run.history else ", all of the training part"))
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+LEARNING = "How to learn (kopal nets lists the nets; frozen features need none of these)"
+
 HELP = {
     "kopal": "A folder of labelled photos becomes a classifier that you can trust, explain and ship. "
     "Any error: add --debug to see where it came from.",
@@ -20,7 +22,19 @@ HELP = {
     "--seed": "Deals the photos into folds.",
     "--effort": "quick, balanced or best: how long to search for how much.",
     "--balance": "Let every class weigh the same, however many photos it has.",
-    "--net": "The pretrained net that looks at the photos; kopal nets lists them.",
+    "--net": "The architecture. Default: efficientnet-lite0, pretrained.",
+    "--weights": "imagenet (frozen features) or none (learn the whole net from pixels).",
+    "--image-size": "The side of the pixels to learn from.",
+    "--epochs": "How many passes over the photos at the most.",
+    "--lr": "The learning rate.",
+    "--schedule": "How the rate goes down: cosine or constant.",
+    "--batch": "Photos per step.",
+    "--momentum": "Share of the last step that goes on.",
+    "--l2": "Penalty on large weights.",
+    "--init": "How weights start: normal, xavier, he or zero.",
+    "--normalise": "What is taken off the pixels: the mean and deviation of each channel, the mean pixel, or image.",
+    "--patience": "Stop after this many epochs without a better validation loss.",
+    "--engine": "What computes the gradients: auto or numpy.",
     "--no-cache": "Neither use nor keep computed features.",
     "model": "A model.onnx that kopal wrote.",
     "photos": "Photos or folders of photos; - reads paths from standard input, one a line.",
@@ -33,7 +47,7 @@ HELP = {
     "--from": "Where to start: a number, or one for each variable in alphabetical order, such as 2,1.",
     "--rate": "The learning rate.",
     "--steps": "How many steps at the most.",
-    "--settled": "Stop when no variable moves by more than this.",
+    "--settled": "Stop when no variable, or no weight in an epoch, moves by more than this.",
     "--gradient": "forward or central differences.",
     "--h": "The difference quotient's h.",
     "--plot": "The picture: .svg, .png or .pdf; without it, the next free descent.svg.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kopal.datasets.dataset import PARTS, Dataset, Part, Source, check_learnable
+from kopal.datasets.dataset import PARTS, Dataset, Labelled, Part, Source, check_learnable
 from kopal.datasets.folder import expand, from_folder
 from kopal.datasets.named import NAMED, fashion_mnist_folder
 
@@ -12,6 +12,7 @@ __all__ = [
     "NAMED",
     "PARTS",
     "Dataset",
+    "Labelled",
     "Part",
     "Source",
     "check_learnable",

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from kopal.arrays import Labels
 from kopal.errors import DataError
 
 Part: TypeAlias = Literal["train", "calibration", "test"]
@@ -18,6 +22,39 @@ class Source(Protocol):
 
     def read(self, name: str) -> bytes:
         """The bytes of one photo. Raises `UnreadableImage`."""
+        ...
+
+
+class Labelled(Protocol):
+    """The readable photos of a set, whatever was made of their pixels: row by row the same photo."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each photo's path."""
+        ...
+
+    @property
+    def labels(self) -> Labels:
+        """(N,): each photo's place in `classes`."""
+        ...
+
+    @property
+    def parts(self) -> NDArray[np.str_]:
+        """(N,): the part each photo is in."""
+        ...
+
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        """sha256 of each photo's content."""
+        ...
+
+    def where(self, part: Part) -> NDArray[np.bool_]:
+        """(N,): which photos are in a part."""
         ...
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
 
-from kopal.arrays import Floats, Scores
+from kopal.arrays import Floats
 from kopal.features import Backbone, Photos, small_pixels
+from kopal.fit.fitted import Contender, Fitted
 from kopal.fit.logistic import Affine
 from kopal.fit.probe import choose, cross_fit, make_folds
 from kopal.images import Geometry
@@ -21,30 +21,6 @@ from kopal.recipes import Recipe
 
 PIXELS_LIMIT = 64_000_000
 """Numbers in a pixel matrix (N x D) above which the model on raw pixels does not compete: 256 MB as float32."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A kind of features that took part: out-of-fold accuracy and calibrated log loss at its best penalty."""
-
-    name: str
-    accuracy: float
-    log_loss: float
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A net with all its weights, and what it says of the photos it was given, row by row as in `photos`.
-
-    `scores` (N, K): for photos of the train part out of fold, for all others by the final head, from stored features.
-    """
-
-    net: Net
-    weights: Weights
-    geometry: Geometry
-    penalty: float
-    contenders: tuple[Contender, ...]
-    scores: Scores
 
 
 def fit(
@@ -74,14 +50,8 @@ def fit(
     scores[~train] = chosen.head.scores(features[~train])
     net, weights, geometry = assemble(chosen.head, classes)
     contenders = zip(candidates, chosen.accuracies, chosen.losses, strict=True)
-    return Fitted(
-        net,
-        weights,
-        geometry,
-        chosen.penalty,
-        tuple(Contender(candidate.name, accuracy, loss) for candidate, accuracy, loss in contenders),
-        scores,
-    )
+    named = tuple(Contender(candidate.name, accuracy, loss) for candidate, accuracy, loss in contenders)
+    return Fitted(net, weights, geometry, scores, chosen.penalty, named)
 
 
 _Assemble = Callable[[Affine, int], tuple[Net, Weights, Geometry]]

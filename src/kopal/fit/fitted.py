@@ -1,0 +1,38 @@
+"""What every way of learning gives: a net with its weights, and what it says of the photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kopal.arrays import Scores
+from kopal.fit.loop import Epoch
+from kopal.images import Geometry
+from kopal.nets.fold import Weights
+from kopal.nets.net import Net
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A kind of features that took part: out-of-fold accuracy and calibrated log loss at its best penalty."""
+
+    name: str
+    accuracy: float
+    log_loss: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A net with all its weights, and its scores (N, K) of the photos it was given, row by row.
+
+    A head on frozen features scores photos of the train part out of fold. A net learned from pixels has seen them, so
+    their rows are NaN: nobody can mistake them for a measurement. `penalty` and `contenders` are the former's,
+    `history` the latter's.
+    """
+
+    net: Net
+    weights: Weights
+    geometry: Geometry
+    scores: Scores
+    penalty: float | None = None
+    contenders: tuple[Contender, ...] = ()
+    history: tuple[Epoch, ...] = ()

@@ -1,0 +1,55 @@
+"""Preprocessing, the lecture's three ways: subtract the mean pixel, the mean image, or standardise each channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kopal.arrays import Pixels
+from kopal.errors import DataError, UsageError
+
+Way: TypeAlias = Literal["pixel", "image", "channel"]
+WAYS: tuple[Way, ...] = ("pixel", "image", "channel")
+BLOCK = 4096
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(pixels - mean) / deviation; `mean` is (C,) or (H, W, C), `deviation` (C,), both in pixel values 0..255."""
+
+    mean: Matrix
+    deviation: Matrix
+
+    def flat(self, pixels: Pixels) -> Matrix:
+        """Pixels uint8 (N, H, W, C) → rows (N, H·W·C) float32."""
+        values = pixels.astype(np.float32)
+        values -= self.mean
+        values /= self.deviation
+        return values.reshape(len(pixels), -1)
+
+
+def measure(pixels: Pixels, way: Way) -> Normalisation:
+    """The constants of one way, from training pixels (N, H, W, C) uint8, in blocks: no float copy of the set."""
+    if way not in WAYS:
+        raise UsageError(f"unknown normalisation {way!r}", " or ".join(WAYS))
+    if not len(pixels):
+        raise DataError("no photos to take a mean of", "at least one")
+    total = np.zeros(pixels.shape[1:], np.float64)
+    squares = np.zeros(pixels.shape[3], np.float64)
+    for start in range(0, len(pixels), BLOCK):
+        block = pixels[start : start + BLOCK].astype(np.float64)
+        total += block.sum(axis=0)
+        squares += np.square(block).sum(axis=(0, 1, 2))
+    image = total / len(pixels)
+    channel = image.mean(axis=(0, 1))
+    spread = np.sqrt(np.maximum(squares / (pixels.size / pixels.shape[3]) - np.square(channel), 0))
+    # A channel that never varies carries nothing; 255 keeps it where it is.
+    spread[spread == 0] = 255
+    mean = image if way == "image" else channel
+    deviation = spread if way == "channel" else np.full_like(spread, 255)
+    return Normalisation(mean.astype(np.float32), deviation.astype(np.float32))
