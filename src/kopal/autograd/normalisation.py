@@ -77,11 +77,11 @@ class BatchNorm(Function):
         def dx() -> Array:
             # What the gradient has along (1, 1, …) and along x itself is lost in centring and scaling.
             count = normal.shape[1]
-            np.multiply(normal, -dweight[:, None] / count, out=normal)
-            normal.__iadd__(slope)
-            normal.__isub__(dbias[:, None] / count)
-            normal.__imul__(scale * weight[:, None])
-            return _like(normal, x)
+            total = np.multiply(normal, -dweight[:, None] / count, out=normal)
+            total += slope
+            total -= dbias[:, None] / count
+            total *= scale * weight[:, None]
+            return _like(total, x)
 
         return dx, dweight, dbias
 
@@ -112,9 +112,7 @@ def local_response_norm(
 ) -> Tensor:
     """The quotient x / (k + alpha / size · Σ x²)^beta, the sum over `size` neighbouring channels of (N, C, H, W), size odd."""
     if size < 1 or size % 2 == 0 or len(x.shape) < 3:
-        raise ShapeMismatch(
-            f"local_response_norm over {size} channels of shape {x.shape}", "an odd number, of (N, C, H, W)"
-        )
+        raise ShapeMismatch(f"local_response_norm over {size} channels of shape {x.shape}", "odd size, (N, C, H, W)")
     return apply(LocalResponseNorm, x, size=size, alpha=alpha, beta=beta, k=k)
 
 
