@@ -110,7 +110,7 @@ class FixedNorm(Function):
 def local_response_norm(
     x: Tensor | Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
-    """x over (k + alpha / size · Σ x²)^beta, Σ over `size` neighbouring channels, an odd number, of (N, C, H, W)."""
+    """The quotient x / (k + alpha / size · Σ x²)^beta, the sum over an odd number `size` of neighbouring channels."""
     if size < 1 or size % 2 == 0 or len(x.shape) < 3:
         raise ShapeMismatch(f"local_response_norm over {size} channels of shape {x.shape}", "odd size, (N, C, H, W)")
     return apply(LocalResponseNorm, x, size=size, alpha=alpha, beta=beta, k=k)
