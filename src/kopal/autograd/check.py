@@ -39,11 +39,9 @@ def check_gradient(
         dx = np.zeros_like(x) if tensor.gradient is None else tensor.gradient
         for _ in range(directions if x.size else 0):
             u = rng.standard_normal(x.shape)
-            with no_grad():
-                ahead, behind = (
-                    float(np.vdot(v, f(*points[:number], x + h * u, *points[number + 1 :]).array))
-                    for h in (step, -step)
-                )
+            ahead, behind = (
+                _projected(f, v, [*points[:number], x + h * u, *points[number + 1 :]]) for h in (step, -step)
+            )
             measured, claimed = (ahead - behind) / (2 * step), float(np.vdot(u, dx))
             # The scale of the terms, not of their sum: in a random direction they may cancel.
             scale = float(np.abs(u * dx).sum()) + abs(measured) + 1e-3
@@ -57,3 +55,8 @@ def check_gradient(
                 )
             worst = max(worst, disagreement)
     return worst
+
+
+def _projected(f: Callable[..., Tensor], v: Array, points: Sequence[Array]) -> float:
+    with no_grad():
+        return float(np.vdot(v, f(*(Tensor(x) for x in points)).array))

@@ -87,7 +87,7 @@ class Conv2d(Function):
         def dx() -> Array:
             planes = no_planes(x, padding)
             if window.is_pointwise:
-                np.matmul(rows.transpose(0, 2, 1), slope, out=planes.reshape(groups, -1, slope.shape[2]))
+                np.matmul(rows.transpose(0, 2, 1), slope, out=planes.reshape(groups, rows.shape[2], slope.shape[2]))
                 return image_of(planes, padding)
             cuts = blocks(planes, window)
             buffer = room(cuts, planes)

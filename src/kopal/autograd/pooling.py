@@ -97,7 +97,7 @@ class AvgPool(Function):
     def backward(dz: Array, cache: Any) -> Any:
         (count, channels, height, width), share, window, padding = cache
         top, left, bottom, right = padding
-        dx = np.zeros((count, channels, top + height + bottom, left + width + right), dz.dtype)
+        dx = np.zeros_like(dz, shape=(count, channels, top + height + bottom, left + width + right))
         part = dz * share
         for i, j in window.positions():
             dx[(..., *window.slices(i, j))] += part
@@ -108,8 +108,8 @@ def _shares(x: Array, window: Window, padding: Padding, count_include_pad: bool)
     """What one pixel weighs in each window's mean: 1 / area, or 1 / (pixels of the window that are not padding)."""
     if count_include_pad or not any(padding):
         return np.array(1 / window.area, x.dtype)
-    ones = padded(np.ones(x.shape[2:], x.dtype), padding)
-    counts: Array = reduce(np.add, (ones[window.slices(i, j)] for i, j in window.positions()))
+    ones = padded(np.ones((1, 1, *x.shape[2:]), x.dtype), padding)
+    counts: Array = reduce(np.add, (ones[(..., *window.slices(i, j))] for i, j in window.positions()))
     return 1 / counts
 
 

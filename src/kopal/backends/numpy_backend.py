@@ -46,7 +46,7 @@ def forward(
     """Pixel values 0..255, float (N, C, H, W) → what the net computes of them.
 
     Training switches dropout on, which draws from `rng`, and lets batch norm use the batch and move its running
-    statistics in place; a batch norm whose weight does not learn is frozen and does neither. Raises `PixelsError` for
+    statistics in place; a batch norm whose weight is a plain array is frozen and does neither. Raises `PixelsError` for
     images of another size than the net's and `WeightsError` where weights are missing.
     """
     height, width, channels = net.image
@@ -84,8 +84,8 @@ def table(training: bool = False, rng: np.random.Generator | None = None) -> Tab
     def batch_norm(layer: BatchNorm, path: str, weights: Weights, x: Tensor) -> Tensor:
         weight, bias, *running = (_weight(weights, path, name) for name in ("weight", "bias", *STATISTICS))
         mean, var = (array.array if isinstance(array, Tensor) else array for array in running)
-        learns = isinstance(weight, Tensor) and weight.wants_gradient
-        return autograd.batch_norm(x, weight, bias, mean, var, training and learns, layer.epsilon, layer.momentum)
+        moves = training and isinstance(weight, Tensor)
+        return autograd.batch_norm(x, weight, bias, mean, var, moves, layer.epsilon, layer.momentum)
 
     def dropout(layer: Dropout, path: str, weights: Weights, x: Tensor) -> Tensor:
         if not training or not layer.rate:
