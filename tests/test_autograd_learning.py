@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -134,31 +133,3 @@ def test_a_ten_layer_perceptron_started_at_a_thousandth_does_not_move_and_with_h
 
     assert abs(fall("normal")) < 1e-3
     assert fall("he") > 0.3
-
-
-def test_shards_of_a_batch_give_the_gradients_of_the_whole() -> None:
-    rng = np.random.default_rng(0)
-    x, labels = rng.standard_normal((7, 3)), rng.integers(0, 4, 7)
-
-    def fresh() -> dict[str, Any]:
-        return {
-            "w": Tensor(np.ones((4, 3)) * 0.1, wants_gradient=True),
-            "fixed": Tensor(np.ones(4)),
-            "seen": np.zeros(1),
-        }
-
-    def loss(w: Any, x: Any, y: Any, rng: np.random.Generator) -> Tensor:
-        w["seen"] += len(x)
-        return ag.cross_entropy(ag.linear(x, w["w"], w["fixed"]), y)
-
-    whole, parts = fresh(), fresh()
-    value = loss(whole, x, labels, rng)
-    value.backward()
-    with ThreadPoolExecutor(2) as pool:
-        shared = ag.sharded_gradients(loss, parts, x, labels, rng, pool)
-        assert shared == pytest.approx(value.item(), rel=1e-12)
-        np.testing.assert_allclose(parts["w"].gradient, whole["w"].gradient, rtol=1e-12)
-        assert parts["seen"] == 3.5  # statistics of shards are averaged
-        ag.sharded_gradients(loss, parts, x[:1], labels[:1], rng, pool)  # fewer samples than shards
-        with pytest.raises(ShapeMismatch, match=r"\(0, 3\)"):
-            ag.sharded_gradients(loss, parts, x[:0], labels[:0], rng, pool)

@@ -103,7 +103,7 @@ def test_the_normalisation_ends_up_inside_the_saved_graph(way: Any) -> None:
 
 def test_each_normalisation_takes_off_what_it_says() -> None:
     rng = np.random.default_rng(3)
-    pixels = (rng.integers(0, 100, (50, 6, 6, 3)) + [0, 50, 100]).astype(np.uint8)
+    pixels = (rng.integers(0, 100, (50, 6, 6, 3)) + np.array([0, 50, 100])).astype(np.uint8)
     flat = pixels.reshape(50, -1, 3)
     by_pixel = measure(pixels, "pixel").flat(pixels).reshape(flat.shape)
     np.testing.assert_allclose(by_pixel.mean(axis=(0, 1)), 0, atol=1e-5)

@@ -32,6 +32,9 @@ OPERATORS = frozenset(
         *("Add", "Concat", "Div", "Gemm", "Identity", "Mul"),
         *("Conv", "BatchNormalization", "LRN", "AveragePool", "GlobalAveragePool", "MaxPool"),
         *("Clip", "Relu", "Sigmoid", "Softmax", "Tanh"),
+        # what a reader's own function may need: arithmetic on elements, and nothing that makes large things of small
+        *("Abs", "Elu", "Erf", "Exp", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Max", "Min", "Neg", "Pow"),
+        *("Reciprocal", "Softplus", "Softsign", "Sqrt", "Sub"),
         *("ArgMax", "Cast", "Flatten", "Transpose"),
     }
 )

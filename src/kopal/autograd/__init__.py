@@ -17,7 +17,6 @@ from kopal.autograd.losses import cross_entropy, log_softmax, softmax
 from kopal.autograd.normalisation import batch_norm, local_response_norm
 from kopal.autograd.optimisers import SGD, Adam, AdamW, Optimiser
 from kopal.autograd.pooling import avg_pool2d, global_avg_pool, max_pool2d
-from kopal.autograd.shards import sharded_gradients
 from kopal.autograd.tensor import Tensor, apply, concat
 
 __all__ = [
@@ -51,7 +50,6 @@ __all__ = [
     "no_grad",
     "relu",
     "relu6",
-    "sharded_gradients",
     "sigmoid",
     "silu",
     "softmax",

@@ -1,4 +1,3 @@
-# ruff: noqa: D102  what forward and backward are is said once, in function.py
 """The fully connected layer, s = w·x + b, and dropout, which so often stands before it."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D102  what forward and backward are is said once, in function.py
 """Arithmetic with broadcasting, and the matrix product."""
 
 from __future__ import annotations

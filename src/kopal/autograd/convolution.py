@@ -1,4 +1,3 @@
-# ruff: noqa: D102  what forward and backward are is said once, in function.py
 """Convolution: one more node, combined freely with the others."""
 
 from __future__ import annotations

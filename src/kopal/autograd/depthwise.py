@@ -1,4 +1,3 @@
-# ruff: noqa: D102  what forward and backward are is said once, in function.py
 """Convolution where every channel has a kernel of its own: a matrix product has nothing to share there.
 
 The kernel positions are gone through one by one instead, each adding a shifted image times its number, for as many

@@ -1,4 +1,3 @@
-# ruff: noqa: D102  what forward and backward are is said once, in function.py
 """Functions of one number, element by element. Each keeps whichever of x and z makes its derivative short."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D102  what forward and backward are is said once, in function.py
 """Softmax and cross-entropy: scores to probabilities to one number that falls as the net learns."""
 
 from __future__ import annotations

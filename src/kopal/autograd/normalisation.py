@@ -1,4 +1,3 @@
-# ruff: noqa: D102  what forward and backward are is said once, in function.py
 """Layers that bring values to a common scale: batch norm and local response norm."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D102  what forward and backward are is said once, in function.py
 """Pooling: the largest value or the mean of each window, by one strided slice per window position."""
 
 from __future__ import annotations

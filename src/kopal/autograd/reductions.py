@@ -1,4 +1,3 @@
-# ruff: noqa: D102  what forward and backward are is said once, in function.py
 """Many numbers to one: sum, mean and largest, over all axes or some."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D102  what forward and backward are is said once, in function.py
 """The same numbers in another order or shape: the gradient goes back the way they came."""
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from kopal.nets.layers import (
     AvgPool,
     BatchNorm,
     Conv,
+    Custom,
     Dropout,
     Flatten,
     GlobalAvgPool,
@@ -111,6 +112,10 @@ def _weight(weights: Weights, path: str, name: str) -> Tensor | Array:
         raise WeightsError(f"the weights lack {path}.{name}", "every array that the net needs, by full name") from None
 
 
+def _custom(layer: Custom, path: str, weights: Weights, x: Tensor) -> Tensor:
+    return autograd.apply(layer.function, x, *(_weight(weights, path, name) for name, _ in layer.parameters))
+
+
 def _conv(layer: Conv, path: str, weights: Weights, x: Tensor) -> Tensor:
     bias = _weight(weights, path, "bias") if layer.bias else None
     weight = _weight(weights, path, "weight")
@@ -154,6 +159,7 @@ def _flatten(layer: Flatten, path: str, weights: Weights, x: Tensor) -> Tensor:
 
 
 _LEAVES: Mapping[type, Callable[[Any, str, Weights, Tensor], Tensor]] = {
+    Custom: _custom,
     Conv: _conv,
     LocalResponseNorm: _local_response_norm,
     Linear: _linear,

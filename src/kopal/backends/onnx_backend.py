@@ -10,12 +10,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from kopal.errors import UsageError
 from kopal.nets.fold import Weights, fold_batch_norm
 from kopal.nets.layers import (
     Activation,
     AvgPool,
     BatchNorm,
     Conv,
+    Custom,
     Dropout,
     Flatten,
     GlobalAvgPool,
@@ -183,8 +185,20 @@ def _dropout(graph: Graph, layer: Dropout, path: str, weights: Weights, x: str) 
     return x
 
 
+def _custom(graph: Graph, layer: Custom, path: str, weights: Weights, x: str) -> str:
+    if not layer.onnx:
+        raise UsageError(
+            f"{path}: {layer.function.__name__} has no ONNX form",
+            "the name of an ONNX operator, or a function that writes its nodes",
+            f'Custom({layer.function.__name__}, onnx="...")',
+        )
+    inputs = [x, *_parameters(graph, path, weights, [name for name, _ in layer.parameters])]
+    return graph.node(layer.onnx, inputs, path) if isinstance(layer.onnx, str) else layer.onnx(graph, path, inputs)
+
+
 _Emit = Callable[[Graph, Any, str, Weights, str], str]
 _LEAVES: Mapping[type, _Emit] = {
+    Custom: _custom,
     Conv: _conv,
     BatchNorm: _batch_norm,
     LocalResponseNorm: _local_response_norm,

@@ -1,4 +1,4 @@
-"""The linear classifier with scikit-learn's face, for any table of numbers. Needs scikit-learn; nothing else here does."""
+"""The linear classifier with scikit-learn's face, for any table of numbers; the one file here that needs it."""
 
 from __future__ import annotations
 
@@ -84,8 +84,9 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The likeliest label of each row."""
-        best: NDArray[Any] = self.classes_[self._scores(X).argmax(axis=1)]
-        return best
+        best = self._scores(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[best]
+        return labels
 
     def _scores(self, X: Any) -> Floats:  # noqa: N803
         check_is_fitted(self)

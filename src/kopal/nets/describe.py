@@ -16,6 +16,7 @@ from kopal.nets.layers import (
     AvgPool,
     BatchNorm,
     Conv,
+    Custom,
     Dropout,
     Flatten,
     GlobalAvgPool,
@@ -167,11 +168,16 @@ def _flatten(layer: Flatten, path: str, x: Shape) -> Row:
     return Row(path, layer, (prod(x),))
 
 
+def _custom(layer: Custom, path: str, x: Shape) -> Row:
+    return Row(path, layer, layer.output(x) if layer.output else x, dict(layer.parameters))
+
+
 def _unchanged(layer: Leaf, path: str, x: Shape) -> Row:
     return Row(path, layer, x)
 
 
 _LEAVES: Mapping[type, Callable[[Any, str, Shape], Row]] = {
+    Custom: _custom,
     Conv: _conv,
     BatchNorm: _batch_norm,
     LocalResponseNorm: _unchanged,

@@ -7,8 +7,9 @@ joined. Padding is always four numbers, resolved when the net is built. Paramete
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = tuple[int, int, int, int]
@@ -114,6 +115,21 @@ IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True)
+class Custom:
+    """A reader's own leaf: `function` is a node of the autograd engine, a class with `forward` and `backward`.
+
+    `parameters` names what it learns, with shapes; `output` maps the shape of one image (by default it stays);
+    `onnx` is the operator's name, or a function (graph, path, inputs) → output that writes its nodes. Without it the
+    net trains, and says at export what is missing.
+    """
+
+    function: type[Any]
+    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    output: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
+    onnx: str | Callable[[Any, str, list[str]], str] = ""
+
+
+@dataclass(frozen=True)
 class Chain:
     """One layer after the other, each with its name."""
 
@@ -154,6 +170,7 @@ Leaf: TypeAlias = (
     | Flatten
     | Dropout
     | Normalize
+    | Custom
 )
 Layer: TypeAlias = Leaf | Chain | Residual | Concat | SqueezeExcite
 

@@ -10,6 +10,7 @@ from kopal.nets.layers import (
     AvgPool,
     BatchNorm,
     Conv,
+    Custom,
     Dropout,
     Flatten,
     GlobalAvgPool,
@@ -88,6 +89,8 @@ def words(row: Row) -> str:
             return f"FC {out}"
         case Activation(name):
             return name
+        case Custom(function):
+            return function.__name__
         case Dropout(rate):
             return f"dropout {rate:g}"
         case BatchNorm():
