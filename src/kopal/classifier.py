@@ -28,7 +28,7 @@ BATCH = 8
 
 PIXELS_PER_RUN = 1 << 16
 """The net runs on as many images at once as make one of 256 x 256: more activations leave the processor's cache and
-cost a tenth or more (benchmarks/batch_size.py); tiny images one by one would cost calls."""
+cost a fifth or more (benchmarks/batch_size.py); tiny images one by one would cost calls."""
 
 GOLDEN_TOLERANCE = 1e-4
 

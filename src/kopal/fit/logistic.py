@@ -5,7 +5,7 @@
 z are the features, standardised and then turned into their principal axes. The turn changes neither the model nor
 the penalty, but there the curvature is nearly diagonal: at most ½ · variance + penalty (Böhning's bound, 1992), and
 dividing by its root makes L-BFGS need a third of the steps. The result is folded back into an affine map of the raw
-features. scikit-learn reaches the same optimum (a test) in ten times the time: its solver and NumPy bring a thread
+features. scikit-learn reaches the same optimum (a test) in several times the time: its solver and NumPy bring a thread
 pool each, and the two wait for one another (benchmarks/logistic.py).
 """
 
