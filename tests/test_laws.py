@@ -21,7 +21,9 @@ from kopal.datasets import open_dataset
 from kopal.errors import PixelsError
 from kopal.features import read
 from kopal.fit.frozen import fit
+from kopal.nets.weights import PRETRAINED
 from kopal.pipeline import assemble, embedded_backbone, train
+from kopal.recipes import recipe
 from kopal.run import Run
 
 NAMES = ("kočka", "1", "10", "2", "a b", "<i>", "'q'", "emoji 🦙", "Zebra", "alpaka")
@@ -37,14 +39,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Run]
         made["probe", classes] = train(large, root / f"probe{classes}", QUICK)
         small = _small_photos(root / f"small{classes}", NAMES[:classes])
         made["pixels", classes] = train(small, root / f"pixels{classes}", QUICK)
+        many = _small_photos(root / f"many{classes}", NAMES[:classes], count=40)
+        scratch = recipe(net="garment", pretrained=PRETRAINED, epochs=15, batch=16, rate=0.03)
+        made["garment", classes] = train(many, root / f"garment{classes}", scratch)
     return made
 
 
-def _small_photos(root: Path, classes: tuple[str, ...]) -> Path:
+def _small_photos(root: Path, classes: tuple[str, ...], count: int = 8) -> Path:
     # Each class has its own bright pixel: raw pixels tell them apart, a pretrained net does not.
     for kind, name in enumerate(classes):
         (root / name).mkdir(parents=True)
-        for number in range(8):
+        for number in range(count):
             image = np.random.default_rng([kind, number]).integers(0, 60, (8, 8), dtype=np.uint8)
             image[kind // 3 * 2, kind % 3 * 2] = 255
             Image.fromarray(image).save(root / name / f"{number}.png")
@@ -56,7 +61,7 @@ def state(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["probe-2", "probe-10", "pixels-2", "pixels-10"])
+@pytest.fixture(params=["probe-2", "probe-10", "pixels-2", "pixels-10", "garment-2", "garment-10"])
 def run(request: pytest.FixtureRequest, runs: dict[tuple[str, int], Run]) -> Run:
     kind, classes = str(request.param).split("-")
     return runs[kind, int(classes)]
@@ -72,7 +77,7 @@ def pixels(classifier: Classifier) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (19, *classifier.geometry.shape), dtype=np.uint8)
 
 
-def test_the_two_kinds_are_the_kinds_they_should_be(runs: dict[tuple[str, int], Run]) -> None:
+def test_the_kinds_are_the_kinds_they_should_be(runs: dict[tuple[str, int], Run]) -> None:
     nets = {key: run.classifier.card.net for key, run in runs.items()}
     assert {net for (kind, _), net in nets.items() if kind == "pixels"} == {"linear"}
     assert {net for (kind, _), net in nets.items() if kind == "probe"} == {"efficientnet-lite0"}

@@ -10,6 +10,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from kopal.autograd import initialise
 from kopal.datasets import PARTS, Dataset
 from kopal.errors import UsageError
 from kopal.fit import engine, linear
@@ -134,7 +135,7 @@ def _start(
     image: tuple[int, int, int] = photos.pixels.shape[1:]
     classes = len(photos.classes)
     if recipe.net == "linear":
-        w, b = linear.start(rng, classes, int(np.prod(image)))
+        w, b = initialise(recipe.init, rng, (classes, int(np.prod(image)))), np.zeros(classes, np.float32)
         learner = linear.LinearLearner(normalisation, w, b, recipe.momentum, recipe.penalty)
         return (
             linear_net(classes, image),

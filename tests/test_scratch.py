@@ -1,0 +1,187 @@
+"""Nets learned from pixels, end to end: parts, history, the file, and the same laws as every other model."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import CLASSES, draw, make_photos
+from kopal import images
+from kopal.classifier import load
+from kopal.datasets import open_dataset
+from kopal.errors import DataError, Diverged, UsageError
+from kopal.fit import scratch
+from kopal.fit.scratch import Course
+from kopal.nets.weights import PRETRAINED
+from kopal.pipeline import train
+from kopal.recipes import Recipe, recipe
+from kopal.run import Run
+
+Kopal = Callable[..., tuple[int, str, str]]
+
+
+def of(net: str, **knobs: object) -> Recipe:
+    return recipe(net=net, pretrained=PRETRAINED, **knobs)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 40 colour pictures, 24 x 20."""
+    root = tmp_path_factory.mktemp("small") / "photos"
+    for kind, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
+        for number in range(40):
+            draw(kind, number, (24, 20)).save(root / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module", params=["linear", "mlp", "lenet5", "garment"])
+def run(request: pytest.FixtureRequest, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    knobs = {"epochs": 12, "rate": 0.003 if request.param == "linear" else 0.02, "batch": 16}
+    return train(small, tmp_path_factory.mktemp("runs") / "run", of(request.param, **knobs))
+
+
+def test_it_learns_and_writes_its_history(run: Run) -> None:
+    assert run.report.measured_on == "test part"
+    assert run.report.accuracy > run.report.majority + 0.2
+    report = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
+    assert report["photos"] == {"train": 96, "calibration": 12, "test": 12}
+    assert report["stopped"] == "12 epochs are done"
+    with (run.folder / "history.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12 == report["epochs"]
+    best = min(rows, key=lambda row: float(row["validation_loss"]))
+    assert int(best["number"]) == report["best_epoch"]
+
+
+def test_the_file_answers_as_the_report_says(run: Run) -> None:
+    classifier = load(run.model)
+    pixels = np.stack([images.read(name, classifier.geometry) for name in run.answers.names])
+    np.testing.assert_allclose(classifier.predict_proba(pixels), run.answers.probabilities, atol=1e-5)
+    assert classifier.verify() <= 1e-6
+    rows = np.random.default_rng(0).integers(0, 256, (9, *classifier.geometry.shape), dtype=np.uint8)
+    scores = classifier.scores(rows)
+    alone = np.concatenate([classifier.scores(rows[index : index + 1]) for index in range(9)])
+    assert np.abs(scores - alone).max() <= 1e-5 * np.ptp(scores)
+    assert classifier.scores(rows[:0]).shape == (0, 3)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_another(small: Path, tmp_path: Path) -> None:
+    made = [
+        train(small, tmp_path / str(number), of("garment", epochs=2, seed=seed)).model.read_bytes()
+        for number, seed in enumerate((0, 0, 1))
+    ]
+    assert made[0] == made[1] != made[2]
+
+
+@pytest.mark.parametrize("way", ["pixel", "image", "channel"])
+def test_every_normalisation_is_inside_the_linear_file(way: str, small: Path, tmp_path: Path) -> None:
+    run = train(small, tmp_path / "out", of("linear", epochs=8, normalise=way, rate=0.01, batch=16))
+    assert run.report.accuracy > 0.5
+    assert run.classifier.card.net == "linear"
+
+
+def test_a_mean_image_is_for_the_linear_classifier_alone(small: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="mean image"):
+        train(small, tmp_path / "out", of("garment", normalise="image"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_owners_parts_are_kept(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train").symlink_to(small, target_is_directory=True)
+    make_photos(tmp_path / "data" / "test", CLASSES, count=3, first=500)
+    run = train(tmp_path / "data", tmp_path / "out", of("linear", epochs=2))
+    report = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
+    assert report["photos"] == {"train": 108, "calibration": 12, "test": 9}
+
+
+def test_validation_never_sees_calibration_or_test(small: Path) -> None:
+    from kopal.pixels import read_pixels
+
+    made = of("linear", epochs=1)
+    photos, _ = read_pixels(open_dataset(small), scratch.geometry(made, open_dataset(small)))
+    photos = scratch.in_parts(photos, 0)
+    told: list[object] = []
+    scratch.learn(made, photos, told.append)
+    course = next(noun for noun in told if isinstance(noun, Course))
+    assert course.photos + course.validation == int(photos.where("train").sum()) == 96
+    assert course.validation >= 9
+
+
+def test_two_photos_a_class_are_too_few_for_a_net(tmp_path: Path) -> None:
+    folder = make_photos(tmp_path / "photos", CLASSES, count=2)
+    with pytest.raises(DataError, match="at least 3 different photos"):
+        train(folder, tmp_path / "out", of("linear", epochs=1))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_rate_far_too_high_is_called_so(small: Path, tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="diverged"):
+        train(small, tmp_path / "out", of("garment", rate=1e6, momentum=0.99))
+    assert not (tmp_path / "out").exists()
+
+
+def test_patience_and_settled_stop_early(small: Path, tmp_path: Path) -> None:
+    run = train(small, tmp_path / "a", of("linear", epochs=50, rate=1e-9, settled=1e-6))
+    assert "no parameter moved" in run.history[-1].stopped
+    run = train(small, tmp_path / "b", of("garment", epochs=50, rate=1e-12, patience=2))
+    assert "nothing gained" in run.history[-1].stopped
+
+
+def test_the_command_shows_each_epoch(kopal: Kopal, small: Path, tmp_path: Path) -> None:
+    code, out, err = kopal("train", small, "--net", "garment", "--epochs", 2, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "plan: garment from pixels 28 x 28 x 3" in out
+    assert out.count(" *\n") >= 1
+    assert "stopped: 2 epochs are done" in out
+    assert "history.csv" in out
+    assert max(len(line) for line in out.splitlines() if str(tmp_path) not in line) <= 80
+
+
+@pytest.mark.parametrize(
+    ("knobs", "words"),
+    [
+        (["--lr", "0"], "learning rate"),
+        (["--lr", "-1"], "learning rate"),
+        (["--epochs", "0"], "epochs"),
+        (["--momentum", "1"], "momentum"),
+        (["--batch", "0"], "batch"),
+        (["--init", "magic"], "normal, xavier, he, zero"),
+        (["--normalise", "magic"], "channel, pixel, image"),
+        (["--weights", "imagenet"], "no embedded weights"),
+        (["--engine", "abacus"], "auto, numpy"),
+        (["--image-size", "3"], "cannot take images"),
+    ],
+)
+def test_knobs_out_of_range_are_one_clear_error(
+    knobs: list[str], words: str, kopal: Kopal, small: Path, tmp_path: Path
+) -> None:
+    code, _, err = kopal("train", small, "--net", "garment", "--out", tmp_path / "out", *knobs)
+    assert code == 2, err
+    assert words in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_ten_layers_started_at_sigma_0_001_do_not_move(small: Path, tmp_path: Path) -> None:
+    # Row 10 of the lecture: through ten such layers the scores, and so the gradients, fade to nothing.
+    from kopal.fit.engine import EngineLearner, start
+    from kopal.nets.mlp import mlp
+
+    net = mlp((32,) * 9, 3, (20, 24, 3))
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 20, 24, 3), dtype=np.uint8)
+    labels = np.arange(30) % 3
+    moved = {}
+    for init in ("normal", "he"):
+        rng = np.random.default_rng(0)
+        learner = EngineLearner(net, start(net, rng, init), rng, 0.9, 0.0)
+        losses = [learner.learn(pixels, labels, 0.02) for _ in range(60)]
+        moved[init] = losses[0] - losses[-1]
+    assert abs(moved["normal"]) < 0.01
+    assert moved["he"] > 0.2
