@@ -66,7 +66,7 @@ def test_a_step_with_momentum_and_penalty_is_the_formula() -> None:
     rng = np.random.default_rng(1)
     x, p = rng.normal(size=(6, 4)).astype(np.float32), one_hot(rng.integers(0, 3, 6), 3)
     w, b = linear.start(rng, 3, 4, sigma=1.0)
-    learner = LinearLearner(None, w.copy(), b.copy(), momentum=0.5, penalty=0.1)  # type: ignore[arg-type]
+    learner = LinearLearner(None, w.copy(), b.copy(), momentum=0.5, penalty=0.1)
     velocity_w, velocity_b = np.zeros_like(w), np.zeros_like(b)
     for _ in range(3):
         dw, db = linear.gradient(x, linear.scores(x, w, b), p)

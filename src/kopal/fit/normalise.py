@@ -26,11 +26,15 @@ class Normalisation:
     deviation: Matrix
 
     def flat(self, pixels: Pixels) -> Matrix:
-        """Pixels uint8 (N, H, W, C) → rows (N, H·W·C) float32."""
-        values = pixels.astype(np.float32)
-        values -= self.mean
-        values /= self.deviation
-        return values.reshape(len(pixels), -1)
+        """Pixels uint8 (N, H, W, C) → normalised rows (N, H·W·C) float32."""
+        mean, scale = self.rows(int(np.prod(pixels.shape[1:])))
+        return (pixels.reshape(len(pixels), -1).astype(np.float32) - mean) * scale
+
+    def rows(self, dimension: int) -> tuple[Matrix, Matrix]:
+        """The mean and 1 / deviation of each number of a flat photo: (D,), (D,)."""
+        times = dimension // self.deviation.size
+        mean = self.mean.reshape(-1) if self.mean.size == dimension else np.tile(self.mean, times)
+        return mean, np.tile(1 / self.deviation, times)
 
 
 def measure(pixels: Pixels, way: Way) -> Normalisation:

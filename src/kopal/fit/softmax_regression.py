@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 
 from kopal.arrays import one_hot, softmax
 from kopal.fit import linear
-from kopal.fit.normalise import Normalisation
 from kopal.stopping import MaxSteps, Settled
 
 Floats = NDArray[np.floating[Any]]
@@ -55,9 +54,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         mean, scale = X.mean(axis=0), np.where(deviation > 0, deviation, 1)
         rows = ((X - mean) / scale).astype(np.float32)
         targets = one_hot(labels.astype(np.int64), len(self.classes_)).astype(np.float32)
-        unused = Normalisation(np.zeros(1, np.float32), np.ones(1, np.float32))
         w, b = linear.start(rng, len(self.classes_), X.shape[1])
-        learner = linear.LinearLearner(unused, w, b, self.momentum, self.penalty)
+        learner = linear.LinearLearner(None, w, b, self.momentum, self.penalty)
         watch = (MaxSteps(self.epochs, "epochs") | Settled(self.tolerance)).watch()
         epoch, stopped = 0, ""
         while not stopped:
