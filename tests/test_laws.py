@@ -21,7 +21,6 @@ from kopal.datasets import open_dataset
 from kopal.errors import PixelsError
 from kopal.features import read
 from kopal.fit.frozen import fit
-from kopal.nets.weights import PRETRAINED
 from kopal.pipeline import assemble, embedded_backbone, train
 from kopal.recipes import recipe
 from kopal.run import Run
@@ -40,7 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Run]
         small = _small_photos(root / f"small{classes}", NAMES[:classes])
         made["pixels", classes] = train(small, root / f"pixels{classes}", QUICK)
         many = _small_photos(root / f"many{classes}", NAMES[:classes], count=40)
-        scratch = recipe(net="garment", pretrained=PRETRAINED, epochs=15, batch=16, rate=0.03)
+        scratch = recipe(net="garment", epochs=15, batch=16, rate=0.03)
         made["garment", classes] = train(many, root / f"garment{classes}", scratch)
     return made
 

@@ -17,7 +17,6 @@ from kopal.datasets import open_dataset
 from kopal.errors import DataError, Diverged, UsageError
 from kopal.fit import scratch
 from kopal.fit.scratch import Course
-from kopal.nets.weights import PRETRAINED
 from kopal.pipeline import train
 from kopal.recipes import Recipe, recipe
 from kopal.run import Run
@@ -26,7 +25,7 @@ Kopal = Callable[..., tuple[int, str, str]]
 
 
 def of(net: str, **knobs: object) -> Recipe:
-    return recipe(net=net, pretrained=PRETRAINED, **knobs)
+    return recipe(net=net, **knobs)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +111,37 @@ def test_validation_never_sees_calibration_or_test(small: Path) -> None:
     course = next(noun for noun in told if isinstance(noun, Course))
     assert course.photos + course.validation == int(photos.where("train").sum()) == 96
     assert course.validation >= 9
+
+
+def test_a_net_with_embedded_weights_can_start_from_none_and_does_not_claim_them() -> None:
+    from kopal.pipeline import starts_from_imagenet
+
+    assert starts_from_imagenet(of("efficientnet-lite0"))
+    assert not starts_from_imagenet(of("efficientnet-lite0", weights="none"))
+    assert not starts_from_imagenet(of("garment"))
+
+
+def test_balance_draws_every_class_as_often() -> None:
+    from kopal.fit.loop import Photographs, epochs
+    from kopal.stopping import MaxSteps
+
+    seen: list[int] = []
+
+    class Counting:
+        def learn(self, pixels: np.ndarray, labels: np.ndarray, rate: float) -> float:
+            seen.extend(labels.tolist())
+            return 1.0
+
+        def scores(self, pixels: np.ndarray) -> np.ndarray:
+            return np.zeros((len(pixels), 2), np.float32)
+
+        def weights(self) -> dict[str, np.ndarray]:
+            return {"w": np.zeros(1)}
+
+    labels = np.repeat([0, 1], [900, 100])
+    photos = Photographs(np.zeros((1000, 1, 1, 1), np.uint8), labels)
+    list(epochs(Counting(), photos, photos, 100, lambda done: 0.1, MaxSteps(1), 0, balance=True))
+    assert 0.45 < np.mean(seen) < 0.55
 
 
 def test_two_photos_a_class_are_too_few_for_a_net(tmp_path: Path) -> None:

@@ -58,3 +58,11 @@ def per_class(table: NDArray[np.int64], names: tuple[str, ...]) -> list[ClassMet
 def log_loss(scores: Scores, labels: Labels, temperature: float = 1.0) -> float:
     """Mean cross-entropy of softmax(scores / T) in nats; 0 is perfect, ln K is guessing."""
     return float(cross_entropy(log_softmax(scores.astype(np.float64) / temperature), labels).mean())
+
+
+def photo_weights(labels: Labels, classes: int, balance: bool) -> NDArray[np.float32]:
+    """(N,): 1 for each photo, or with `balance` such that every class weighs the same."""
+    if not balance:
+        return np.ones(len(labels), np.float32)
+    counts = np.bincount(labels, minlength=classes)
+    return (len(labels) / (classes * counts[labels])).astype(np.float32)

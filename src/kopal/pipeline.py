@@ -84,7 +84,7 @@ def train(
     log(dataset)
     check_learnable(dataset.classes, dataset.counts("train"))
     with reserved(Path(out) if out is not None else None, dataset.title) as folder:
-        learn = from_features if recipe.weights == "imagenet" else from_pixels
+        learn = from_features if starts_from_imagenet(recipe) else from_pixels
         fitted, photos, rows = learn(recipe, dataset, cache, log)
         temperature = calibrate(fitted, photos)
         classifier = assemble(fitted, temperature, photos, recipe)
@@ -93,6 +93,11 @@ def train(
         run.write(_details(fitted, temperature, photos, rows))
     log(run)
     return run
+
+
+def starts_from_imagenet(recipe: Recipe) -> bool:
+    """Whether a recipe takes the features of a pretrained net: where it says so, or where a package carries them."""
+    return recipe.weights == "imagenet" or (recipe.weights == "auto" and recipe.net in PRETRAINED)
 
 
 Learned = tuple[Fitted, Labelled, tuple[LedgerRow, ...]]
@@ -169,7 +174,7 @@ def assemble(fitted: Fitted, temperature: float, photos: Labelled, recipe: Recip
         "data_sha256": fingerprint(photos),
         "recipe": recipe.as_json(),
     }
-    if fitted.net.name in PRETRAINED:
+    if starts_from_imagenet(recipe) and fitted.net.name in PRETRAINED:
         source = PRETRAINED[fitted.net.name]
         provenance["weights"] = {"source": source.source, "licence": source.licence, "sha256": source.sha256}
     return Classifier.build(model, Card(fitted.net.name, classes, fitted.geometry, temperature, (), provenance))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args
 
 from kopal.errors import UsageError
 
 Effort: TypeAlias = Literal["quick", "balanced", "best"]
-Start: TypeAlias = Literal["imagenet", "none"]
+Start: TypeAlias = Literal["auto", "imagenet", "none"]
 Engine: TypeAlias = Literal["auto", "numpy"]
 Decay: TypeAlias = Literal["constant", "cosine"]
 Init: TypeAlias = Literal["normal", "xavier", "he", "zero"]
@@ -18,7 +18,8 @@ Normalise: TypeAlias = Literal["channel", "pixel", "image"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. `net` is the architecture, `weights` where it starts: from ImageNet's, frozen, or from none.
+    """How to train. `net` is the architecture, `weights` where it starts: ImageNet's, frozen, or none; auto takes
+    ImageNet's for the nets whose weights a package carries.
 
     On frozen features `penalties` are tried strongest first over `folds` folds. From none, `epochs`, `patience` (0 is
     endless) and `settled` say when to stop; `rate` with its `schedule`, `batch`, `momentum` and `penalty` (L2) how to
@@ -34,7 +35,7 @@ class Recipe:
     penalties: tuple[float, ...] = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
     search_tolerance: float = 1e-3
     final_tolerance: float = 1e-4
-    weights: Start = "imagenet"
+    weights: Start = "auto"
     engine: Engine = "auto"
     image_size: int = 0
     epochs: int = 10
@@ -62,9 +63,9 @@ class Recipe:
 
 
 EFFORTS: dict[str, dict[str, Any]] = {
-    "quick": {"folds": 3, "penalties": (1.0, 0.1, 0.01, 0.001)},
+    "quick": {"folds": 3, "penalties": (1.0, 0.1, 0.01, 0.001), "epochs": 5},
     "balanced": {},
-    "best": {"net": "efficientnet-lite2", "folds": 10},
+    "best": {"net": "efficientnet-lite2", "folds": 10, "epochs": 30},
 }
 
 
@@ -76,21 +77,19 @@ PER_NET: dict[str, dict[str, Any]] = {
 _CHOICES: dict[str, Any] = {"weights": Start, "engine": Engine, "init": Init, "schedule": Decay, "normalise": Normalise}
 
 
-def recipe(
-    effort: str = "balanced", *, net: str | None = None, pretrained: Collection[str] = (), **knobs: Any
-) -> Recipe:
+def recipe(effort: str = "balanced", *, net: str | None = None, **knobs: Any) -> Recipe:
     """The recipe for an effort, with what the user said on top; a knob that is None keeps its default.
 
-    A net that is not `pretrained` starts from none. Raises `UsageError` for what is unknown or out of range.
+    Raises `UsageError` for what is unknown or out of range.
     """
     if effort not in EFFORTS:
         raise UsageError(f"unknown effort {effort!r}", f"one of: {', '.join(EFFORTS)}")
-    chosen = {**EFFORTS[effort], "effort": effort, **({"net": net} if net else {})}
-    name = chosen.get("net", Recipe.net)
-    said = {key: value for key, value in knobs.items() if value is not None}
-    if pretrained and name not in pretrained:
-        chosen["weights"] = "none"
-    made = Recipe(**(chosen | PER_NET.get(name, {}) | said))
+    unknown = sorted(set(knobs) - {field.name for field in fields(Recipe)})
+    if unknown:
+        raise UsageError(f"unknown knobs {', '.join(unknown)}", "the fields of kopal.Recipe")
+    said = {key: value for key, value in {"net": net, **knobs}.items() if value is not None}
+    of_net = PER_NET.get(said.get("net", ""), {})
+    made = Recipe(**{**of_net, **EFFORTS[effort], "effort": effort, **said})
     _check(made)
     return made
 

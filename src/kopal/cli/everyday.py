@@ -62,12 +62,11 @@ def train(
 ) -> None:
     from kopal.cli.output import quoted, say, this_command
     from kopal.cli.screen import Screen
-    from kopal.nets.weights import PRETRAINED
     from kopal.pipeline import train as run_train
     from kopal.recipes import recipe
 
     recipe_ = recipe(
-        effort, net=net, pretrained=PRETRAINED, weights=weights, seed=seed, balance=balance, image_size=image_size,
+        effort, net=net, weights=weights, seed=seed, balance=balance, image_size=image_size,
         epochs=epochs, rate=rate, schedule=schedule, batch=batch, momentum=momentum, penalty=penalty, init=init,
         normalise=normalise, patience=patience, settled=settled, engine=engine,
     )  # fmt: skip

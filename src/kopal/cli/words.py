@@ -23,7 +23,7 @@ HELP = {
     "--effort": "quick, balanced or best: how long to search for how much.",
     "--balance": "Let every class weigh the same, however many photos it has.",
     "--net": "The architecture. Default: efficientnet-lite0, pretrained.",
-    "--weights": "imagenet (frozen features) or none (learn the whole net from pixels).",
+    "--weights": "imagenet (frozen features), none (learn the whole net from pixels), or auto.",
     "--image-size": "The side of the pixels to learn from.",
     "--epochs": "How many passes over the photos at the most.",
     "--lr": "The learning rate.",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kopal.arrays import Labels, Pixels, Scores
 from kopal.descent import diverged
 from kopal.errors import DataError, UsageError
-from kopal.metrics import log_loss
+from kopal.metrics import log_loss, photo_weights
 from kopal.stopping import Rule
 
 SCORE_BATCH = 512
@@ -75,11 +75,13 @@ def epochs(
     rates: Callable[[float], float],
     stop: Rule,
     seed: int,
+    balance: bool = False,
     step: Callable[[int, int], None] = lambda done, of: None,
 ) -> Iterator[Epoch]:
     """Train until `stop` says so, an `Epoch` at a time; `step` hears how many photos of the epoch are done.
 
-    `rates` gives the learning rate after so many epochs, fractions included.
+    `rates` gives the learning rate after so many epochs, fractions included. With `balance` photos are drawn so that
+    every class comes as often, else each photo comes once.
 
     Raises `Diverged`, `DataError`, `UsageError`.
     """
@@ -89,12 +91,15 @@ def epochs(
         raise DataError("no photos to train or to validate on", "at least one in each part")
     watch, best, number = stop.watch(), float("inf"), 0
     before = learner.weights()
+    shares = photo_weights(train.labels, int(train.labels.max()) + 1, balance).astype(np.float64)
+    shares /= shares.sum()
     while True:
         number += 1
         started = perf_counter()
         total, rate = 0.0, 0.0
         # The order depends on seed and epoch alone, so a resumed training sees the photos as an uninterrupted one.
-        order = np.random.default_rng([seed, number]).permutation(len(train))
+        rng = np.random.default_rng([seed, number])
+        order = rng.choice(len(train), len(train), p=shares) if balance else rng.permutation(len(train))
         for first in range(0, len(order), batch):
             chosen = order[first : first + batch]
             rate = rates(number - 1 + first / len(order))

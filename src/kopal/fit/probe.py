@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kopal.arrays import Features, Labels, Scores
 from kopal.calibrate import fit_temperature
 from kopal.fit.logistic import Affine, fit_path
-from kopal.metrics import log_loss
+from kopal.metrics import log_loss, photo_weights
 from kopal.recipes import Recipe
 from kopal.splits import folds
 
@@ -100,14 +100,6 @@ def choose(
 def make_folds(labels: Labels, groups: Sequence[Hashable], recipe: Recipe) -> NDArray[np.int64]:
     """The fold of each photo: equal content never on two sides."""
     return folds(labels, groups, recipe.folds, recipe.seed)
-
-
-def photo_weights(labels: Labels, classes: int, balance: bool) -> NDArray[np.float32]:
-    """(N,): 1 for each photo, or with `balance` such that every class weighs the same."""
-    if not balance:
-        return np.ones(len(labels), np.float32)
-    counts = np.bincount(labels, minlength=classes)
-    return (len(labels) / (classes * counts[labels])).astype(np.float32)
 
 
 def _calibrated_loss(scores: Scores, labels: Labels) -> float:

@@ -102,9 +102,8 @@ def learn(
     log(Course(net, parameters, "numpy", len(learning), len(validation), recipe.epochs, seconds))
     history: list[Epoch] = []
     best = learner.weights()
-    for epoch in epochs(
-        learner, learning, validation, recipe.batch, rates(recipe), stopping(recipe), recipe.seed, step
-    ):
+    rule, seed = stopping(recipe), recipe.seed
+    for epoch in epochs(learner, learning, validation, recipe.batch, rates(recipe), rule, seed, recipe.balance, step):
         history.append(epoch)
         if epoch.best:
             best = learner.weights()
