@@ -13,12 +13,29 @@ from kopal.cli.words import HELP
 Differences = Literal["forward", "central"]
 
 
-def nets(net: Annotated[str | None, typer.Argument(help=HELP["net"], show_default=False)] = None) -> None:
-    from kopal.cli.output import say
+def nets(
+    net: Annotated[str | None, typer.Argument(help=HELP["net"], show_default=False)] = None,
+    graph: Annotated[Path | None, typer.Option("--graph", help=HELP["--graph"], show_default=False)] = None,
+) -> None:
+    from kopal.cli.output import say, shown
+    from kopal.errors import UsageError
     from kopal.nets.table import family_lines, net_lines
 
-    for line in net_lines(net) if net else family_lines():
-        say(line)
+    if graph is None:
+        for line in net_lines(net) if net else family_lines():
+            say(line)
+        return
+    if net is None:
+        raise UsageError("--graph without a net", "the name of one net", f"kopal nets vgg16 --graph {shown(graph)}")
+
+    from kopal.files import write_text
+    from kopal.nets.registry import build
+    from kopal.report.formats import picture_kind
+    from kopal.report.net_graph import KINDS, net_graph
+
+    picture_kind(graph, KINDS)
+    write_text(graph, net_graph(build(net)))
+    say(f"drawn in {shown(graph)}")
 
 
 def descent(

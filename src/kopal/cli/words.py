@@ -52,6 +52,7 @@ HELP = {
     "--gradient": "forward or central differences.",
     "--h": "The difference quotient's h.",
     "--plot": "The picture: .svg, .png or .pdf; without it, the next free descent.svg.",
+    "--graph": "Draw the net into this .svg file.",
     "--out templates": "The picture: .svg, .png or .pdf; without it, the next free templates.png.",
     "--verify": "Recompute the file's digest and its golden outputs.",
     "--clear": "Delete what is kept.",
