@@ -18,7 +18,7 @@ app = typer.Typer(
 
 for panel, commands in (
     ("Everyday", (everyday.demo, everyday.train, everyday.predict, everyday.evaluate)),
-    ("To study", (study.nets, study.descent)),
+    ("To study", (study.nets, study.descent, study.explain)),
     ("Tools", (tools.inspect, tools.doctor, tools.cache)),
 ):
     for command in commands:

@@ -1,4 +1,4 @@
-"""The commands to study with: nets, descent."""
+"""The commands to study with: nets, descent, explain."""
 
 from __future__ import annotations
 
@@ -7,17 +7,35 @@ from typing import Annotated, Literal, cast
 
 import typer
 
+from kopal.cli.everyday import Model
 from kopal.cli.words import HELP
 
 Differences = Literal["forward", "central"]
 
 
-def nets(net: Annotated[str | None, typer.Argument(help=HELP["net"], show_default=False)] = None) -> None:
-    from kopal.cli.output import say
+def nets(
+    net: Annotated[str | None, typer.Argument(help=HELP["net"], show_default=False)] = None,
+    graph: Annotated[Path | None, typer.Option("--graph", help=HELP["--graph"], show_default=False)] = None,
+) -> None:
+    from kopal.cli.output import say, shown
+    from kopal.errors import UsageError
     from kopal.nets.table import family_lines, net_lines
 
-    for line in net_lines(net) if net else family_lines():
-        say(line)
+    if graph is None:
+        for line in net_lines(net) if net else family_lines():
+            say(line)
+        return
+    if net is None:
+        raise UsageError("--graph without a net", "the name of one net", f"kopal nets vgg16 --graph {shown(graph)}")
+
+    from kopal.files import write_text
+    from kopal.nets.registry import build
+    from kopal.report.formats import picture_kind
+    from kopal.report.net_graph import KINDS, net_graph
+
+    picture_kind(graph, KINDS)
+    write_text(graph, net_graph(build(net)))
+    say(f"drawn in {shown(graph)}")
 
 
 def descent(
@@ -34,8 +52,9 @@ def descent(
     from kopal.descent import descend
     from kopal.expression import numbers, parse
     from kopal.files import write_bytes
-    from kopal.report.descent_plot import descent_picture, picture_kind
+    from kopal.report.descent_plot import descent_picture
     from kopal.report.descent_table import descent_lines
+    from kopal.report.formats import picture_kind
     from kopal.stopping import MaxSteps, Settled
 
     f, plot = parse(formula), plot or free_name("descent.svg")
@@ -45,3 +64,19 @@ def descent(
         say(line)
     write_bytes(plot, descent_picture(f, taken, formula, f.variables, kind))
     say(f"drawn in {shown(plot)}")
+
+
+def explain(
+    model: Model,
+    out: Annotated[Path | None, typer.Option("--out", help=HELP["--out templates"], show_default=False)] = None,
+) -> None:
+    from kopal.classifier import load
+    from kopal.cli.output import free_name, say, shown
+    from kopal.files import write_bytes
+    from kopal.report.formats import picture_kind
+    from kopal.report.templates import classifier_picture
+
+    out = out or free_name("templates.png")
+    kind = picture_kind(out)
+    write_bytes(out, classifier_picture(load(model), kind))
+    say(f"drawn in {shown(out)}")

@@ -13,6 +13,7 @@ HELP = {
     "evaluate": "Measure a classifier on labelled photos.",
     "nets": "List the nets, or show one layer by layer.",
     "descent": "Walk down a formula by gradient descent: the table, the curve or contours, the loss over time.",
+    "explain": "Draw what a linear classifier looks for: each row of w as an image.",
     "inspect": "Show what is in a model file.",
     "doctor": "Show versions, processor, caches and one timing.",
     "cache": "Show the cache of computed features, or clear it.",
@@ -51,6 +52,8 @@ HELP = {
     "--gradient": "forward or central differences.",
     "--h": "The difference quotient's h.",
     "--plot": "The picture: .svg, .png or .pdf; without it, the next free descent.svg.",
+    "--graph": "Draw the net into this .svg file.",
+    "--out templates": "The picture: .svg, .png or .pdf; without it, the next free templates.png.",
     "--verify": "Recompute the file's digest and its golden outputs.",
     "--clear": "Delete what is kept.",
 }

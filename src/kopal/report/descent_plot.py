@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kopal.descent import Function, Step
-from kopal.errors import UsageError
+from kopal.report.figure import rendered
 
 PATH, CURVE = "#b42318", "#1f4e79"
-FORMATS = ("svg", "png", "pdf")
 
 
 def descent_picture(f: Function, steps: Sequence[Step], title: str, variables: Sequence[str], kind: str) -> bytes:
-    """The picture's bytes in one of `FORMATS`. More than two variables leave only the loss over time."""
+    """The picture's bytes in one of `formats.FORMATS`. More than two variables leave only the loss over time."""
     figure = Figure(figsize=(10, 4.2), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
     figure.suptitle(f"f = {title}", parse_math=False)
     size = steps[0].x.size
     if size <= 2:
@@ -37,19 +31,7 @@ def descent_picture(f: Function, steps: Sequence[Step], title: str, variables: S
     right.xaxis.get_major_locator().set_params(integer=True)
     right.set_xlabel("step t")
     right.set_ylabel("f")
-    file = io.BytesIO()
-    # A fixed salt and no date: the same descent gives the same file.
-    with rc_context({"svg.hashsalt": "kopal", "svg.fonttype": "none"}):
-        figure.savefig(file, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
-    return file.getvalue()
-
-
-def picture_kind(path: Path) -> str:
-    """The format that a file name asks for. Raises `UsageError` for one that is not in `FORMATS`."""
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in FORMATS:
-        raise UsageError(f"a picture named {path.name!r}", f"a name that ends in .{', .'.join(FORMATS)}")
-    return kind
+    return rendered(figure, kind)
 
 
 def _curve(axes: Axes, f: Function, steps: Sequence[Step]) -> None:
