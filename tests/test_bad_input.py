@@ -164,6 +164,57 @@ def test_a_missing_photo_to_predict(fails: Callable[..., str], trained: Run, tmp
     assert "no such file or folder" in fails("predict", trained.model, tmp_path / "none.jpg")
 
 
+def test_a_missing_photo_among_others_is_a_row(kopal: Kopal, trained: Run, photos: Path, tmp_path: Path) -> None:
+    code, out, _ = kopal("predict", trained.model, tmp_path / "none.jpg", photos / CLASSES[0] / "1.jpg")
+    assert code == 1
+    assert out.count("\n") == 2
+    assert "unreadable" in out.splitlines()[0]
+
+
+def test_a_table_replaces_only_an_earlier_table(
+    fails: Callable[..., str], kopal: Kopal, trained: Run, photos: Path, tmp_path: Path
+) -> None:
+    one = photos / CLASSES[0] / "1.jpg"
+    before = one.read_bytes()
+    assert "no table of answers" in fails("predict", trained.model, one, "--csv", one)
+    assert "no table of answers" in fails("predict", trained.model, one, "--csv", trained.model)
+    assert one.read_bytes() == before
+    assert "no such folder" in fails("predict", trained.model, one, "--csv", tmp_path / "nowhere" / "a.csv")
+    for _ in range(2):
+        assert kopal("predict", trained.model, one, "--csv", tmp_path / "a.csv")[0] == 0
+
+
+def test_runs_inside_the_photos_are_no_class(kopal: Kopal, pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pair)
+    for _ in range(2):
+        code, out, err = kopal("train", ".", "--effort", "quick")
+        assert code == 0, err
+        assert "in 2 classes" in out
+    assert "holds kopal's own runs" in out
+
+
+def test_photos_that_are_all_the_same_file(fails: Callable[..., str], pair: Path) -> None:
+    (pair / CLASSES[0] / "2.jpg").write_bytes((pair / CLASSES[0] / "1.jpg").read_bytes())
+    assert "one and the same file" in fails("train", pair)
+
+
+def test_a_photo_in_two_classes_is_named(kopal: Kopal, tmp_path: Path) -> None:
+    folder = make_photos(tmp_path / "photos", CLASSES[:2], count=4)
+    (folder / CLASSES[1] / "twin.jpg").write_bytes((folder / CLASSES[0] / "1.jpg").read_bytes())
+    code, out, _ = kopal("train", folder, "--out", tmp_path / "out", "--effort", "quick")
+    assert code == 0
+    assert "stand in two classes" in out
+    assert "twin.jpg" in out
+
+
+def test_test_photos_that_are_also_learned_from_are_named(kopal: Kopal, tmp_path: Path) -> None:
+    make_photos(tmp_path / "data" / "train", CLASSES[:2], count=4)
+    make_photos(tmp_path / "data" / "test", CLASSES[:2], count=2)
+    code, out, _ = kopal("train", tmp_path / "data", "--out", tmp_path / "out", "--effort", "quick")
+    assert code == 0
+    assert "4 photos of the test part are also learned from" in out
+
+
 def test_an_empty_folder_to_predict(fails: Callable[..., str], trained: Run, tmp_path: Path) -> None:
     assert "no photos to predict" in fails("predict", trained.model, tmp_path)
 
@@ -200,6 +251,7 @@ def test_a_class_that_the_model_lacks(fails: Callable[..., str], trained: Run, t
         (["train", "digits", "--effort", "huge"], "quick, balanced, best"),
         (["train", "digits", "--net", "huge"], "efficientnet-lite0"),
         (["train", "digits", "--net", "linear", "--weights", "imagenet"], "no embedded weights"),
+        (["train", "digits", "--epochs", "3"], "would do nothing"),
         (["train", "digits", "--seed", "-1"], "seed"),
         (["train", "digits", "--seed", "x"], "seed"),
         (["train", "digits", "--colour"], "--colour"),

@@ -104,9 +104,11 @@ def test_evaluate_gives_the_interface_that_scripts_read(kopal: Kopal, trained: R
     assert {"accuracy", "interval", "n", "classes", "confusion", "per_class"} <= set(value)
     assert value["n"] == 24
     assert value["accuracy"] >= 0.9
+    assert value["learned_from"] == 24
     code, out, _ = kopal("evaluate", trained.model, photos)
     assert code == 0
     assert f"accuracy {value['accuracy']:.3f}" in out
+    assert "the model learned from 24 of these 24 photos" in out
 
 
 def test_inspect_tells_and_verifies(kopal: Kopal, trained: Run) -> None:

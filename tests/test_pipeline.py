@@ -60,6 +60,7 @@ def test_predictions_have_a_row_for_every_photo_and_add_up_to_the_accuracy(train
 def test_the_recipe_is_read_back_as_it_was(trained: Run) -> None:
     value = json.loads((trained.folder / "recipe.json").read_text(encoding="utf-8"))
     assert Recipe.from_json(value) == QUICK
+    assert "epochs" not in value  # a knob of the other way of learning
     with pytest.raises(UsageError, match="unknown knobs"):
         Recipe.from_json({**value, "colour": "blue"})
 
@@ -151,8 +152,8 @@ def test_of_three_parts_the_middle_one_calibrates(tmp_path: Path, backbone: Back
 def test_evaluate_on_the_training_layout_measures_the_test_part(tmp_path: Path, trained: Run) -> None:
     make_photos(tmp_path / "data" / "train", CLASSES, count=2)
     make_photos(tmp_path / "data" / "val", CLASSES[:2], count=3, first=300)
-    report, ledger = evaluate_dataset(trained.classifier, open_dataset(tmp_path / "data"))
-    assert (report.n, report.measured_on, ledger) == (6, "test part", ())
+    report, ledger, learned = evaluate_dataset(trained.classifier, open_dataset(tmp_path / "data"))
+    assert (report.n, report.measured_on, ledger, learned) == (6, "test part", (), 0)
 
 
 def test_evaluate_names_both_lists_when_the_model_lacks_a_class(tmp_path: Path, trained: Run) -> None:

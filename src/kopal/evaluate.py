@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from kopal import images
 from kopal.arrays import Labels, Scores
+from kopal.audit import count_marked
 from kopal.classifier import BATCH, Classifier
 from kopal.datasets import Dataset
 from kopal.errors import DataError, UnreadableImage
@@ -84,8 +86,10 @@ def evaluate(scores: Scores, labels: Labels, temperature: float, classes: tuple[
     )
 
 
-def evaluate_dataset(classifier: Classifier, dataset: Dataset) -> tuple[Report, tuple[LedgerRow, ...]]:
-    """A finished classifier on labelled photos; of a set with parts, its test part. Also what could not be read.
+def evaluate_dataset(classifier: Classifier, dataset: Dataset) -> tuple[Report, tuple[LedgerRow, ...], int]:
+    """A finished classifier on labelled photos; of a set with parts, its test part.
+
+    Also what could not be read, and how many of the photos the model has learned from.
 
     Raises `DataError` for a class that the model lacks.
     """
@@ -101,27 +105,35 @@ def evaluate_dataset(classifier: Classifier, dataset: Dataset) -> tuple[Report, 
     scores: list[Scores] = []
     labels: list[int] = []
     ledger: list[LedgerRow] = []
+    digests: list[bytes] = []
     for read, bad in ordered(lambda batch: _scores(classifier, dataset, batch), chunks(range(len(dataset)), BATCH)):
         ledger += bad
-        for index, row in read.items():
+        for index, (digest, row) in read.items():
+            digests.append(digest)
             scores.append(row)
             labels.append(classifier.classes.index(dataset.classes[dataset.labels[index]]))
     matrix = np.array(scores, np.float32).reshape(len(labels), len(classifier.classes))
     truth = np.array(labels, np.int64)
     measured_on = "test part" if dataset.has("test") else "all photos"
-    return evaluate(matrix, truth, classifier.card.temperature, classifier.classes, measured_on), tuple(ledger)
+    report = evaluate(matrix, truth, classifier.card.temperature, classifier.classes, measured_on)
+    return report, tuple(ledger), count_marked(str(classifier.card.provenance.get("learned_from", "")), digests)
 
 
-def _scores(classifier: Classifier, dataset: Dataset, batch: list[int]) -> tuple[dict[int, Scores], list[LedgerRow]]:
+def _scores(
+    classifier: Classifier, dataset: Dataset, batch: list[int]
+) -> tuple[dict[int, tuple[bytes, Scores]], list[LedgerRow]]:
     pixels = {}
+    digests = {}
     bad = []
     for index in batch:
         data = b""
         try:
             data = dataset.read(index)
             pixels[index] = images.read(data, classifier.geometry)
+            digests[index] = hashlib.sha256(data).digest()
         except UnreadableImage as error:
             bad.append(ledger_row(dataset, index, data, error))
     if not pixels:
         return {}, bad
-    return dict(zip(pixels, classifier.scores(np.stack(list(pixels.values()))), strict=True)), bad
+    rows = classifier.scores(np.stack(list(pixels.values())))
+    return {index: (digests[index], row) for index, row in zip(pixels, rows, strict=True)}, bad

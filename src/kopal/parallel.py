@@ -26,8 +26,8 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-def ordered(work: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
-    """work(item) for each item, in the order of the items, at most four items per worker ahead of the reader.
+def ordered(work: Callable[[T], R], items: Iterable[T], workers: int | None = None, ahead: int = 4) -> Iterator[R]:
+    """work(item) for each item, in the order of the items, at most `ahead` items per worker ahead of the reader.
 
     When the reader stops early, or work raises, what has not begun is dropped and what has is waited for.
     """
@@ -36,7 +36,7 @@ def ordered(work: Callable[[T], R], items: Iterable[T], workers: int | None = No
     source = iter(items)
     with ThreadPoolExecutor(workers, thread_name_prefix="kopal") as pool:
         try:
-            for item in islice(source, 4 * workers):
+            for item in islice(source, ahead * workers):
                 pending.append(pool.submit(work, item))
             while pending:
                 yield pending.popleft().result()

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from kopal import audit
 from kopal.arrays import softmax
 from kopal.backends.onnx_backend import classifier_model
 from kopal.calibrate import fit_temperature
 from kopal.classifier import Classifier, run_session, session
-from kopal.datasets import PARTS, Dataset, Labelled, check_learnable, open_dataset
+from kopal.datasets import FEWEST, PARTS, Dataset, Labelled, check_learnable, open_dataset
 from kopal.errors import UsageError
 from kopal.evaluate import Report, evaluate
 from kopal.features import Backbone, read
@@ -32,7 +33,7 @@ from kopal.nets.weights import PRETRAINED, pretrained_weights
 from kopal.parallel import ordered
 from kopal.pixels import read_pixels
 from kopal.plan import plan
-from kopal.recipes import Recipe
+from kopal.recipes import OF_FEATURES, OF_PIXELS, Recipe
 from kopal.run import Answers, Run, reserved
 from kopal.store import Store, cache_folder
 
@@ -48,10 +49,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Ledger:
-    """All that could not be read, told before the fitting starts."""
+    """All that could not be read, told before the fitting starts; `complete` where no ledger.csv will list it."""
 
     rows: tuple[LedgerRow, ...]
     photos: int
+    complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,29 @@ def train(
         classifier = assemble(fitted, temperature, photos, recipe)
         report, answers = measure(fitted, temperature, photos)
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, perf_counter() - started)
-        run.write(_details(fitted, temperature, photos, rows))
+        run.write(used_knobs(recipe), _details(fitted, temperature, photos, rows))
     log(run)
     return run
+
+
+def _tell(photos: Labelled, rows: tuple[LedgerRow, ...], dataset: Dataset, log: Log) -> None:
+    """What was left out and what is odd, before the fitting; stops where too little is left."""
+    enough = min(_counts(photos)) >= FEWEST
+    log(Ledger(rows, len(dataset), complete=not enough))
+    check_learnable(photos.classes, _counts(photos), "readable photos")
+    audit.check_different(photos)
+    for remark in audit.remarks(photos):
+        log(Note(remark))
 
 
 def starts_from_imagenet(recipe: Recipe) -> bool:
     """Whether a recipe takes the features of a pretrained net: where it says so, or where a package carries them."""
     return recipe.weights == "imagenet" or (recipe.weights == "auto" and recipe.net in PRETRAINED)
+
+
+def used_knobs(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without the knobs that its way of learning does not have."""
+    return recipe.as_json(without=OF_PIXELS if starts_from_imagenet(recipe) else OF_FEATURES)
 
 
 Learned = tuple[Fitted, Labelled, tuple[LedgerRow, ...]]
@@ -111,8 +128,7 @@ def from_features(recipe: Recipe, dataset: Dataset, cache: bool, log: Log) -> Le
         photos, rows = read(dataset, backbone, store, lambda done, of: log(Progress("photos", done, of)))
         if store and store.fault:
             log(Note(store.fault))
-    log(Ledger(rows, len(dataset)))
-    check_learnable(photos.classes, _counts(photos), "readable photos")
+    _tell(photos, rows, dataset, log)
     fitted = fit(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
     log(fitted)
     return fitted, photos, rows
@@ -122,8 +138,7 @@ def from_pixels(recipe: Recipe, dataset: Dataset, cache: bool, log: Log) -> Lear
     """A whole net, trained from pixels; calibration and test are scored by the very graph that is saved."""
     geometry = scratch.geometry(recipe, dataset)
     photos, rows = read_pixels(dataset, geometry, lambda done, of: log(Progress("photos", done, of)))
-    log(Ledger(rows, len(dataset)))
-    check_learnable(photos.classes, _counts(photos), "readable photos")
+    _tell(photos, rows, dataset, log)
     photos = scratch.in_parts(photos, recipe.seed)
     learned = scratch.learn(recipe, photos, log, lambda done, of: log(Progress("photos of the epoch", done, of)))
     scores = np.full((len(photos), len(photos.classes)), np.nan, np.float32)
@@ -172,7 +187,8 @@ def assemble(fitted: Fitted, temperature: float, photos: Labelled, recipe: Recip
         "kopal": version("kopal"),
         "photos": int(photos.where("train").sum()),
         "data_sha256": fingerprint(photos),
-        "recipe": recipe.as_json(),
+        "learned_from": audit.marks(photos.digests[index] for index in np.flatnonzero(photos.where("train"))),
+        "recipe": used_knobs(recipe),
     }
     if starts_from_imagenet(recipe) and fitted.net.name in PRETRAINED:
         source = PRETRAINED[fitted.net.name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -49,9 +49,10 @@ class Recipe:
     init: Init = "he"
     normalise: Normalise = "channel"
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values; `Recipe.from_json` is the way back."""
-        return asdict(self) | {"penalties": list(self.penalties)}
+    def as_json(self, without: Collection[str] = ()) -> dict[str, Any]:
+        """Plain values, some knobs left out; `Recipe.from_json` is the way back."""
+        values = asdict(self) | {"penalties": list(self.penalties)}
+        return {knob: value for knob, value in values.items() if knob not in without}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Recipe:
@@ -67,6 +68,14 @@ EFFORTS: dict[str, dict[str, Any]] = {
     "balanced": {},
     "best": {"net": "efficientnet-lite2", "folds": 10, "epochs": 30},
 }
+
+
+OF_FEATURES = ("folds", "penalties", "search_tolerance", "final_tolerance")
+OF_PIXELS = (
+    *("engine", "image_size", "epochs", "patience", "settled", "rate", "schedule", "batch", "momentum", "penalty"),
+    *("init", "normalise"),
+)
+"""The knobs that only one of the two ways of learning has."""
 
 
 PER_NET: dict[str, dict[str, Any]] = {

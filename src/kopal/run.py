@@ -47,10 +47,13 @@ class Run:
         """The file model.onnx."""
         return self.folder / "model.onnx"
 
-    def write(self, details: dict[str, Any]) -> None:
-        """The files of the folder; `details` join the report's numbers. Raises `OutputError`."""
+    def write(self, recipe: dict[str, Any], details: dict[str, Any]) -> None:
+        """The files of the folder; `recipe` holds the knobs that were used, `details` join the report's numbers.
+
+        Raises `OutputError`.
+        """
         self.classifier.save(self.model)
-        write_json(self.folder / "recipe.json", self.recipe.as_json())
+        write_json(self.folder / "recipe.json", recipe)
         ledger = [(row.path, row.class_name, row.sha256, row.kind, row.reason) for row in self.ledger]
         write_csv(self.folder / "ledger.csv", ("path", "class", "sha256", "kind", "reason"), ledger)
         write_csv(

@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> int:
     try:
         command = typer.main.get_command(app)
         # Not through its main(), which has ways of its own with Ctrl-C and closed pipes.
-        with command.make_context("kopal", arguments) as context:
+        with command.make_context("kopal", arguments or ["--help"]) as context:
             return command.invoke(context) or 0
     except typer.Exit as end:
         return end.exit_code
@@ -57,6 +57,8 @@ def run(arguments: list[str]) -> int:
         # The reader of our output has gone (… | head): nothing to tell, and nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        return _fail(f"error: {error.strerror or error}\nto fix:   free some space, or check the disk", USAGE, debug)
     except MemoryError:
         return _fail("error: out of memory\nto fix:   close other programs, or train on fewer photos", USAGE, debug)
     except Exception as error:

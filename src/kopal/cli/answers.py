@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from kopal.classifier import Prediction
 from kopal.cli.output import as_json
-from kopal.errors import UsageError
+from kopal.errors import OutputError, UsageError
 from kopal.files import shown, write_csv
+
+COLUMNS = ("path", "rank", "label", "probability", "unreadable")
+
+
+def check_some_exist(arguments: Sequence[str]) -> None:
+    """Raises `UsageError` where nothing that was named is there; one missing photo among others is a row."""
+    if not any(argument == "-" or os.path.lexists(argument) for argument in arguments):
+        raise UsageError(
+            f"no such file or folder: {', '.join(map(shown, arguments[:5]))}",
+            "photos, or folders of photos",
+            "check the spelling and the folder you are in",
+        )
 
 
 def show(predictions: Iterable[Prediction], top: int, json: bool, csv: Path | None) -> int:
     """Print each prediction as it comes; 0, or 1 if a photo could not be read. Raises `UsageError` for no photos."""
+    if csv is not None:
+        _check_free(csv)
     kept: list[tuple[object, ...]] = []
     seen = bad = 0
     for prediction in predictions:
@@ -26,12 +41,25 @@ def show(predictions: Iterable[Prediction], top: int, json: bool, csv: Path | No
     if not seen:
         raise UsageError("no photos to predict", "photos, or folders of photos")
     if json:
-        _say("\n]")
+        _say("\n]\n")
     if csv is not None:
-        write_csv(csv, ("path", "rank", "label", "probability", "unreadable"), kept)
+        write_csv(csv, COLUMNS, kept)
     if bad and not json:
         print(f"{bad} of {seen} files could not be read", file=sys.stderr)  # noqa: T201
     return 1 if bad else 0
+
+
+def _check_free(csv: Path) -> None:
+    """Raises `OutputError` where the table would replace anything but an earlier one, or has no folder to stand in."""
+    if csv.is_file():
+        with csv.open("rb") as file:
+            if file.readline().strip() == ",".join(COLUMNS).encode():
+                return
+        raise OutputError(f"{shown(csv)} is there and is no table of answers", "a new name", "choose another --csv")
+    if csv.is_dir() or not csv.parent.is_dir():
+        raise OutputError(
+            f"cannot write {shown(csv)}: no such folder", "a name in a folder that exists", "make it first"
+        )
 
 
 def _print(prediction: Prediction, top: int) -> None:

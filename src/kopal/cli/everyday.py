@@ -62,6 +62,7 @@ def train(
 ) -> None:
     from kopal.cli.output import quoted, say, this_command
     from kopal.cli.screen import Screen
+    from kopal.pipeline import starts_from_imagenet
     from kopal.pipeline import train as run_train
     from kopal.recipes import recipe
 
@@ -70,9 +71,26 @@ def train(
         epochs=epochs, rate=rate, schedule=schedule, batch=batch, momentum=momentum, penalty=penalty, init=init,
         normalise=normalise, patience=patience, settled=settled, engine=engine,
     )  # fmt: skip
+    if starts_from_imagenet(recipe_):
+        said = {"--epochs": epochs, "--lr": rate, "--schedule": schedule, "--batch": batch, "--momentum": momentum}
+        said |= {"--l2": penalty, "--init": init, "--normalise": normalise, "--patience": patience}
+        refuse_idle(said | {"--settled": settled, "--engine": engine, "--image-size": image_size})
     with Screen() as screen:
         run = run_train(data, out, recipe_, not no_cache, screen)
     say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
+
+
+def refuse_idle(said: dict[str, Any]) -> None:
+    """Raises `UsageError` for options of learning from pixels where features are frozen: they would do nothing."""
+    from kopal.errors import UsageError
+
+    idle = [name for name, value in said.items() if value is not None]
+    if idle:
+        raise UsageError(
+            f"{', '.join(idle)} would do nothing: the net's features are frozen",
+            "options of learning from pixels together with it",
+            "add --weights none, or a --net without embedded weights",
+        )
 
 
 def predict(
@@ -87,6 +105,7 @@ def predict(
     from kopal.cli import answers
 
     classifier = load(model)
+    answers.check_some_exist(photos)
     top = len(classifier.classes) if all_classes else top
     predictions = classifier.predict_files(paths(photos), top)
     return answers.show(predictions, top, as_json, csv)
@@ -104,12 +123,14 @@ def evaluate(
     from kopal.evaluate import evaluate_dataset
     from kopal.pipeline import Ledger
 
-    report, ledger = evaluate_dataset(load(model), open_dataset(data))
+    report, ledger, learned_from = evaluate_dataset(load(model), open_dataset(data))
     if as_json:
-        say_json(report.as_json() | {"unreadable": len(ledger)})
+        say_json(report.as_json() | {"unreadable": len(ledger), "learned_from": learned_from})
         return
-    Screen()(Ledger(ledger, report.n + len(ledger)))
+    Screen()(Ledger(ledger, report.n + len(ledger), complete=True))
     say(f"{shown(model)} on {shown(data)}")
+    if learned_from:
+        say(f"note: the model learned from {learned_from} of these {report.n} photos, so the accuracy flatters")
     show_report(report)
 
 

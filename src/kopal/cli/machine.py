@@ -54,7 +54,9 @@ def model_lines(classifier: Classifier) -> Iterator[str]:
     yield f"calibrated temperature {card.temperature:.3f}"
     yield f"file       {classifier.size / 1e6:.1f} MB, sha256 {classifier.digest}"
     for key, value in card.provenance.items():
-        yield f"{key:10} {value}"
+        if key != "learned_from":  # a mark of each photo: for evaluate, not for eyes
+            told = ", ".join(f"{name} {entry}" for name, entry in value.items()) if isinstance(value, dict) else value
+            yield f"{key:10} {told}"
 
 
 def _version(package: str) -> str:

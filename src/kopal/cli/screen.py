@@ -83,12 +83,14 @@ class Screen:
         self._close()
         if not ledger.rows:
             return
-        say(f"{len(ledger.rows)} of {ledger.photos} files could not be read and are left out (ledger.csv lists them):")
-        width = max(len(row.kind) for row in ledger.rows[:UNREADABLE_SHOWN])
-        for row in ledger.rows[:UNREADABLE_SHOWN]:
+        listed = "" if ledger.complete else " (ledger.csv lists them)"
+        say(f"{len(ledger.rows)} of {ledger.photos} files could not be read and are left out{listed}:")
+        rows = ledger.rows if ledger.complete else ledger.rows[:UNREADABLE_SHOWN]
+        width = max(len(row.kind) for row in rows)
+        for row in rows:
             say(f"  {row.kind:{width}}  {shown(row.path)}: {row.reason}")
-        if len(ledger.rows) > UNREADABLE_SHOWN:
-            say(f"  and {len(ledger.rows) - UNREADABLE_SHOWN} more")
+        if len(ledger.rows) > len(rows):
+            say(f"  and {len(ledger.rows) - len(rows)} more")
 
     @__call__.register
     def _(self, note: pipeline.Note) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from kopal.datasets.dataset import PARTS, Dataset, Labelled, Part, Source, check_learnable
+from kopal.datasets.dataset import FEWEST, PARTS, Dataset, Labelled, Part, Source, check_learnable
 from kopal.datasets.folder import expand, from_folder
 from kopal.datasets.named import NAMED, fashion_mnist_folder
 
 __all__ = [
+    "FEWEST",
     "NAMED",
     "PARTS",
     "Dataset",

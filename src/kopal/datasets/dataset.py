@@ -14,6 +14,8 @@ from kopal.arrays import Labels
 from kopal.errors import DataError
 
 Part: TypeAlias = Literal["train", "calibration", "test"]
+FEWEST = 2
+"""Photos that a class must have: one to learn from while the other is judged."""
 PARTS: tuple[Part, ...] = ("train", "calibration", "test")
 
 
@@ -116,7 +118,7 @@ def check_learnable(classes: Sequence[str], counts: Sequence[int], what: str = "
         raise DataError(
             f"found {found}", "two classes or more", "put the photos of each class into a folder of its own"
         )
-    small = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < 2]
+    small = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < FEWEST]
     if small:
         raise DataError(
             f"too few {what} in {', '.join(small[:10])}{' …' if len(small) > 10 else ''}",

@@ -182,6 +182,9 @@ def _class_files(folder: Path, notes: list[str]) -> dict[str, list[str]]:
     for entry in _entries(folder):
         if not _is_folder(entry):
             continue
+        if _holds_runs(Path(entry.path)):
+            notes.append(f"{shown(entry.name)!r} holds kopal's own runs and is left aside")
+            continue
         name = class_name(entry.name)
         twin = spelled.setdefault(name.casefold(), entry.name)
         if twin != entry.name:
@@ -194,6 +197,12 @@ def _class_files(folder: Path, notes: list[str]) -> dict[str, list[str]]:
         if not found[name]:
             notes.append(f"class folder {shown(entry.name)!r} is empty and left out")
     return found
+
+
+def _holds_runs(folder: Path) -> bool:
+    """A run folder, or a folder of run folders: working inside one's photos must not make a class of the results."""
+    inner = [Path(entry.path) for entry in _entries(folder) if _is_folder(entry)]
+    return any((place / "report.json").is_file() and (place / "model.onnx").is_file() for place in (folder, *inner))
 
 
 def _check_same_classes(files: dict[Part, dict[str, list[str]]], root: Path) -> None:
@@ -209,11 +218,9 @@ def _check_same_classes(files: dict[Part, dict[str, list[str]]], root: Path) -> 
 
 
 def expand(paths: list[str]) -> Iterator[str]:
-    """Files as they are, folders as the files below them. Raises `UsageError` where a path is missing."""
+    """Files as they are, folders as the files below them; what is missing stays, and reading it will say so."""
     for path in paths:
         if os.path.isdir(path):
             yield from walk(Path(path))
-        elif os.path.lexists(path):
-            yield path
         else:
-            raise UsageError(f"no such file or folder: {shown(path)}", "photos, or folders of photos")
+            yield path

@@ -12,13 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from kopal.arrays import Features, Labels, Scores
 from kopal.calibrate import fit_temperature
 from kopal.fit.logistic import Affine, fit_path
 from kopal.metrics import log_loss, photo_weights
+from kopal.parallel import cores, ordered
 from kopal.recipes import Recipe
 from kopal.splits import folds
+
+FOLDS_AT_ONCE = 4
+"""Each fold under way holds the features once more, turned."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,18 @@ def cross_fit(
     """Scores for every photo, penalty by penalty, from heads fitted on the other folds; `step` is called after each."""
     scores = np.empty((len(recipe.penalties), len(labels), classes), np.float32)
     weights = photo_weights(labels, classes, recipe.balance)
-    for held in range(int(fold.max()) + 1):
+
+    def fit_without(held: int) -> tuple[NDArray[np.bool_], list[Affine]]:
         out = fold == held
-        path = fit_path(features, labels, np.where(out, 0, weights), classes, recipe.penalties, recipe.search_tolerance)
-        for index, head in enumerate(path):
-            scores[index, out] = head.scores(features[out])
-        step()
+        kept = np.where(out, 0, weights)
+        return out, fit_path(features, labels, kept, classes, recipe.penalties, recipe.search_tolerance)
+
+    # A fold to a core. BLAS threads of their own would have them wait for one another, and for any other program.
+    with threadpool_limits(1, user_api="blas"):
+        for out, path in ordered(fit_without, range(int(fold.max()) + 1), min(cores(), FOLDS_AT_ONCE), ahead=1):
+            for index, head in enumerate(path):
+                scores[index, out] = head.scores(features[out])
+            step()
     return Candidate(name, features, recipe.penalties, scores)
 
 
