@@ -238,10 +238,10 @@ def test_kill_9_loses_at_most_the_batches_in_flight(tmp_path: Path) -> None:
     from kopal.store import usage
 
     kept, _ = usage(tmp_path / "cache")
-    assert kept >= 8
+    assert kept >= 8  # a batch was written before the kill, and what was written is there
     again = run_process("train", tmp_path / "photos", "--out", tmp_path / "again", environment=environment)
     assert again.returncode == 0, again.stderr
-    assert "is already computed" in again.stdout
+    assert usage(tmp_path / "cache")[0] == 240
 
 
 def test_a_reader_that_leaves_early_is_no_error(trained: Run, photos: Path) -> None:

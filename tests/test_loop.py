@@ -130,7 +130,7 @@ def test_parts_hold_every_class_whole_groups_and_about_their_share(counts: list[
 
 
 def test_a_class_with_fewer_photos_than_parts_is_an_error_that_says_so() -> None:
-    with pytest.raises(DataError, match="2 photos in 2 different groups"):
+    with pytest.raises(DataError, match="class 1 has 2 photos, 2 different ones"):
         parts(np.array([0, 0, 0, 0, 1, 1]), list(range(6)), [0.1, 0.1], 0)
-    with pytest.raises(DataError, match="4 photos in 1 different groups"):
-        parts(np.array([0, 0, 0, 1, 1, 1, 1]), [0, 1, 2, 9, 9, 9, 9], [0.1, 0.1], 0)
+    with pytest.raises(DataError, match="class b has 4 photos, 1 different ones"):
+        parts(np.array([0, 0, 0, 1, 1, 1, 1]), [0, 1, 2, 9, 9, 9, 9], [0.1, 0.1], 0, ["a", "b"])

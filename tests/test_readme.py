@@ -23,6 +23,7 @@ SETUP = [text for kind, text in BLOCKS if kind == "bash" and text.startswith("py
 def test_every_command_and_snippet_of_the_readme_runs(tmp_path: Path) -> None:
     make_photos(tmp_path / "photos", CLASSES, count=6)
     make_photos(tmp_path / "more", CLASSES[:1], count=2, first=50)
+    make_photos(tmp_path / "new-photos", CLASSES, count=2, first=80)
     shutil.copy(tmp_path / "photos" / CLASSES[0] / "1.jpg", tmp_path / "photo.jpg")
     shim = tmp_path / "bin"
     shim.mkdir()

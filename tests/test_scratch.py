@@ -150,7 +150,6 @@ def test_two_photos_a_class_are_too_few_for_a_net(tmp_path: Path) -> None:
         train(folder, tmp_path / "out", of("linear", epochs=1))
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_rate_far_too_high_is_called_so(small: Path, tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="diverged"):
         train(small, tmp_path / "out", of("garment", rate=1e6, momentum=0.99))

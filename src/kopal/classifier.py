@@ -71,8 +71,15 @@ class Classifier:
             data = Path(path).read_bytes()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise UsageError(f"cannot read the model {shown(path)}: {reason.lower()}", "a model.onnx") from error
-        return Classifier.from_bytes(data)
+            raise UsageError(
+                f"cannot read the model {shown(path)}: {reason.lower()}",
+                "a model.onnx",
+                "kopal train writes one into its run folder",
+            ) from error
+        try:
+            return Classifier.from_bytes(data)
+        except ModelFileError as error:
+            raise ModelFileError(f"{shown(path)}: {error.happened}", error.expected, error.fix) from error
 
     @staticmethod
     def from_bytes(data: bytes) -> Classifier:

@@ -140,7 +140,8 @@ def from_pixels(recipe: Recipe, dataset: Dataset, cache: bool, log: Log) -> Lear
     photos, rows = read_pixels(dataset, geometry, lambda done, of: log(Progress("photos", done, of)))
     _tell(photos, rows, dataset, log)
     photos = scratch.in_parts(photos, recipe.seed)
-    learned = scratch.learn(recipe, photos, log, lambda done, of: log(Progress("photos of the epoch", done, of)))
+    with np.errstate(all="ignore"):  # a rate too high overflows; the loop says so once and in words
+        learned = scratch.learn(recipe, photos, log, lambda done, of: log(Progress("photos of the epoch", done, of)))
     scores = np.full((len(photos), len(photos.classes)), np.nan, np.float32)
     held = np.flatnonzero(~photos.where("train"))
     graph = session(classifier_model(learned.net, learned.weights, 1.0, len(photos.classes)).SerializeToString())

@@ -92,7 +92,7 @@ def recipe(effort: str = "balanced", *, net: str | None = None, **knobs: Any) ->
     Raises `UsageError` for what is unknown or out of range.
     """
     if effort not in EFFORTS:
-        raise UsageError(f"unknown effort {effort!r}", f"one of: {', '.join(EFFORTS)}")
+        raise UsageError(f"unknown effort {effort!r}", f"one of: {', '.join(EFFORTS)}", "choose one of these")
     unknown = sorted(set(knobs) - {field.name for field in fields(Recipe)})
     if unknown:
         raise UsageError(f"unknown knobs {', '.join(unknown)}", "the fields of kopal.Recipe")

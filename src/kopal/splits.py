@@ -39,11 +39,13 @@ def folds(labels: Labels, groups: Sequence[Hashable], count: int, seed: int) -> 
     return fold
 
 
-def parts(labels: Labels, groups: Sequence[Hashable], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
+def parts(
+    labels: Labels, groups: Sequence[Hashable], shares: Sequence[float], seed: int, names: Sequence[str] = ()
+) -> NDArray[np.int64]:
     """The part of each photo: 0 the rest, 1, 2, … of the given shares; grouped, and every class in every part.
 
     Rare classes choose first; of each class a part takes whole groups, in random order, until it has its share and at
-    least one photo. Raises `DataError` where a class has too few groups for that.
+    least one photo. Raises `DataError`, with the class's name, where it has too few for that.
     """
     members: dict[Hashable, list[int]] = defaultdict(list)
     for index, group in enumerate(groups):
@@ -65,7 +67,7 @@ def parts(labels: Labels, groups: Sequence[Hashable], shares: Sequence[float], s
         present = set(part[labels == label].tolist())
         if counts[label] and present != set(range(len(shares) + 1)):
             raise DataError(
-                f"class {label} has {counts[label]} photos in {len(own)} different groups",
+                f"class {names[label] if names else label} has {counts[label]} photos, {len(own)} different ones",
                 f"at least {len(shares) + 1} different photos of every class, one for each part",
                 "add photos, or train a head on frozen features, which needs fewer",
             )

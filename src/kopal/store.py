@@ -102,7 +102,8 @@ class Store:
         return hashlib.sha256(self._context + digest).digest()
 
     def _give_up(self, error: Exception) -> None:
-        self.fault = f"the cache is not used: {error} (kopal cache --clear starts a new one)"
+        remedy = "kopal cache --clear starts a new one" if type(error) is sqlite3.DatabaseError else "see KOPAL_CACHE"
+        self.fault = f"the cache is not used: {getattr(error, 'strerror', None) or error} ({remedy})"
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

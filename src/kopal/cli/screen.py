@@ -105,6 +105,7 @@ class Screen:
             f"plan: {course.net.name} from pixels {height} x {width} x {channels}, {course.parameters:,} parameters\n"
             f"      {course.photos} photos to learn from, {course.validation} to validate on; engine {course.engine}\n"
             f"      at most {course.epochs} epochs of about {seconds(course.epoch_seconds)}\n"
+            f"      it starts from random weights: large nets need many thousands of photos\n"
         )
         say("epoch  train loss  validation loss  accuracy  images/s")
 
@@ -135,7 +136,7 @@ class Screen:
         say(f"\nsaved in {shown(run.folder)} after {run.seconds:.1f} s:")
         say(f"  model.onnx report.json recipe.json ledger.csv predictions.csv{' history.csv' if run.history else ''}")
         trained = run.classifier.card.provenance["photos"]
-        say(f"  the model learned from {trained} photos" + ("" if run.history else ", all of the training part"))
+        say(f"  the model learned from {trained} photos")
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -156,11 +157,16 @@ def show_report(report: Report) -> None:
     say(f"\naccuracy {report.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, {where})")
 
     say(f"baseline {report.majority:.3f}  (always naming the largest class)\n")
+    if low <= report.majority:
+        say("note: that is not clearly better than always naming the largest class\n")
     names = [shown(row.name) for row in report.per_class]
     width = max(5, *map(cell_len, names))
     say(f"  {pad('class', width)}      n  precision  recall     F1")
     for name, row in zip(names, report.per_class, strict=True):
-        say(f"  {pad(name, width)} {row.n:6}      {row.precision:.3f}   {row.recall:.3f}  {row.f1:.3f}")
+        # A class without photos was neither right nor wrong.
+        shares = (f"{share:.3f}" if row.n else "    –" for share in (row.precision, row.recall, row.f1))
+        precision, recall, f1 = shares
+        say(f"  {pad(name, width)} {row.n:6}      {precision}   {recall}  {f1}")
     worst = report.worst_confusions()
     if worst:
         say("\nmost confused")

@@ -21,7 +21,7 @@ HELP = {
     "data": "A folder of class folders, a folder with train/val/test inside, or: digits, fashion-mnist.",
     "--out": "The run's folder, new or empty; without it, the next free runs/<folder>-<n>.",
     "--seed": "Deals the photos into folds.",
-    "--effort": "quick, balanced or best: how long to search for how much.",
+    "--effort": 'quick, balanced, or best: a larger net, efficientnet-lite2, from the extra package of "backbones".',
     "--balance": "Let every class weigh the same, however many photos it has.",
     "--net": "The architecture. Default: efficientnet-lite0, pretrained.",
     "--weights": "imagenet (frozen features), none (learn the whole net from pixels), or auto.",

@@ -50,6 +50,7 @@ def from_folder(path: str | os.PathLike[str]) -> Dataset:
         raise DataError(
             f"no photos in {shown(root)}",
             "one folder per class with its photos inside: photos/cat/1.jpg, photos/dog/2.jpg",
+            "; ".join(notes) or "move the photos of each class into a folder of its own",
         )
     place = {name: index for index, name in enumerate(classes)}
     rows = [
@@ -132,9 +133,15 @@ def class_name(name: str) -> str:
 def _check_folder(root: Path) -> None:
     try:
         if not root.exists():
-            raise UsageError(f"no such folder: {shown(root)}", "a folder with one folder of photos per class")
+            raise UsageError(
+                f"no such folder: {shown(root)}",
+                "a folder with one folder of photos per class",
+                "check the spelling and the folder you are in",
+            )
         if not root.is_dir():
-            raise UsageError(f"{shown(root)} is a file", "a folder with one folder of photos per class")
+            raise UsageError(
+                f"{shown(root)} is a file", "a folder with one folder of photos per class", "name the folder around it"
+            )
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot open {shown(root)}: {error}", "a folder that may be read") from error
 

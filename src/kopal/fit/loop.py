@@ -111,6 +111,8 @@ def epochs(
         learned = perf_counter() - started
         scored = score(learner, validation.pixels)
         loss = log_loss(scored, validation.labels)
+        if not np.isfinite(loss):
+            raise diverged(number * -(-len(order) // batch), loss, rate)
         after = learner.weights()
         moved = max(float(np.abs(after[name] - before[name]).max(initial=0)) for name in after)
         before = after

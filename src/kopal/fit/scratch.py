@@ -74,7 +74,9 @@ def in_parts(photos: PixelPhotos, seed: int) -> PixelPhotos:
     if not missing:
         return photos
     train = np.flatnonzero(photos.where("train"))
-    dealt = parts(photos.labels[train], [photos.digests[index] for index in train], [HELD] * len(missing), seed)
+    dealt = parts(
+        photos.labels[train], [photos.digests[index] for index in train], [HELD] * len(missing), seed, photos.classes
+    )
     own = photos.parts.astype(f"<U{max(map(len, PARTS))}")
     for number, part in enumerate(missing, start=1):
         own[train[dealt == number]] = part
@@ -90,7 +92,7 @@ def learn(
     """Train on the train part; a tenth of it, no twin on both sides, validates. Photos of other parts are not seen."""
     train = photos.where("train")
     labels = photos.labels[train]
-    validates = parts(labels, list(compress(photos.digests, train)), [HELD], recipe.seed) == 1
+    validates = parts(labels, list(compress(photos.digests, train)), [HELD], recipe.seed, photos.classes) == 1
     pixels = photos.pixels[train]
     learning, validation = (Photographs(pixels[chosen], labels[chosen]) for chosen in (~validates, validates))
     del pixels

@@ -100,6 +100,8 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         raise UnreadableImage("empty", "0 bytes")
     known = recognise(data)
     if known is None:
+        if data[4:8] == b"ftyp":
+            raise UnreadableImage("not-an-image", "a HEIC or AVIF picture or a film: save it as JPEG")
         raise UnreadableImage("not-an-image", "not a JPEG, PNG, WEBP, GIF, BMP or TIFF by its content")
     if not known.complete(data):
         raise UnreadableImage("truncated", f"the {known.name} ends before its end marker")
