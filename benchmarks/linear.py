@@ -67,7 +67,6 @@ def main() -> None:
     accuracy = (best.scores(test_pixels).argmax(1) == test_labels).mean()
     print(f"  kopal        {seconds:6.1f} s to {accuracy:.4f} test accuracy, {options.epochs} epochs")
     print(
-        f"               of which pixels {pixels.nbytes / 1e6:.0f} MB as uint8 ({4 * pixels.nbytes / 1e6:.0f} as float)"
     )
     from sklearn.linear_model import LogisticRegression
 

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from kopal.arrays import Labels, Pixels, Scores
+from kopal.arrays import Labels, Pixels, Scores, keep_heap
 from kopal.autograd import SGD, cross_entropy, initialise, no_grad
 from kopal.backends.numpy_backend import arrays, forward, learning, tensors
 from kopal.nets.describe import describe
@@ -48,6 +48,7 @@ class EngineLearner:
     def __init__(
         self, net: Net, weights: Mapping[str, Array], rng: np.random.Generator, momentum: float, penalty: float
     ) -> None:
+        keep_heap()
         self._net = net
         self._weights = learning(weights)
         self._rng = rng

@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from kopal.arrays import Labels, Pixels, Scores, cross_entropy, log_softmax, one_hot
+from kopal.arrays import Labels, Pixels, Scores, cross_entropy, keep_heap, log_softmax, one_hot
 from kopal.fit.normalise import Normalisation
 
 Matrix = NDArray[np.float32]
@@ -53,6 +53,7 @@ class LinearLearner:
     def __init__(
         self, normalisation: Normalisation | None, w: Matrix, b: Matrix, momentum: float = 0.0, penalty: float = 0.0
     ) -> None:
+        keep_heap()
         self.w, self.b = w, b
         self._momentum, self._penalty = momentum, penalty
         self._velocity = np.zeros_like(w), np.zeros_like(b)
