@@ -66,8 +66,7 @@ def main() -> None:
     seconds = perf_counter() - started
     accuracy = (best.scores(test_pixels).argmax(1) == test_labels).mean()
     print(f"  kopal        {seconds:6.1f} s to {accuracy:.4f} test accuracy, {options.epochs} epochs")
-    print(
-    )
+    print()
     from sklearn.linear_model import LogisticRegression
 
     flat, test_flat = normalisation.flat(pixels), normalisation.flat(test_pixels)

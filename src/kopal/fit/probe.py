@@ -22,7 +22,7 @@ from kopal.parallel import cores, ordered
 from kopal.recipes import Recipe
 from kopal.splits import folds
 
-FOLDS_AT_ONCE = 4
+FOLDS_AT_ONCE = 2
 """Each fold under way holds the features once more, turned."""
 
 

@@ -136,7 +136,9 @@ def _start(
     image: tuple[int, int, int] = photos.pixels.shape[1:]
     classes = len(photos.classes)
     if recipe.net == "linear":
-        w, b = initialise(recipe.init, rng, (classes, int(np.prod(image)))), np.zeros(classes, np.float32)
+        w, b = linear.start(rng, classes, int(np.prod(image)))
+        if recipe.init != "normal":
+            w, b = initialise(recipe.init, rng, w.shape), np.zeros_like(b)
         learner = linear.LinearLearner(normalisation, w, b, recipe.momentum, recipe.penalty)
         return (
             linear_net(classes, image),
