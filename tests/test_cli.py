@@ -173,6 +173,15 @@ def test_every_command_has_help_and_is_in_the_readme(kopal: Kopal) -> None:
         assert f"kopal {name}" in readme, f"{name} is not in the README"
 
 
+def test_many_classes_do_not_flood_the_screen(kopal: Kopal, tmp_path: Path) -> None:
+    make_photos(tmp_path / "photos", tuple(f"class{number:02}" for number in range(45)), count=2)
+    code, out, err = kopal("train", tmp_path / "photos", "--out", tmp_path / "out", "--effort", "quick")
+    assert code == 0, err
+    assert "and 5 more; the fewest: class00, 2" in out
+    assert "the 20 worst of 45 classes" in out
+    assert len(out.splitlines()) < 60
+
+
 def test_version(kopal: Kopal) -> None:
     code, out, _ = kopal("--version")
     assert code == 0

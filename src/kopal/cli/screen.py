@@ -22,6 +22,7 @@ from kopal.plan import Plan
 from kopal.run import Run
 
 UNREADABLE_SHOWN = 10
+CLASSES_SHOWN, WORST_SHOWN = 40, 20
 PLAIN_INTERVAL = 10.0
 
 
@@ -42,8 +43,11 @@ class Screen:
     def _(self, dataset: Dataset) -> None:
         say(f"{shown(dataset.title)}: {len(dataset)} files in {len(dataset.classes)} classes")
         counts = [(shown(name), str(count)) for name, count in zip(dataset.classes, dataset.counts(), strict=True)]
-        for line in columns(counts):
+        for line in columns(counts[:CLASSES_SHOWN]):
             say(f"  {line}")
+        if len(counts) > CLASSES_SHOWN:
+            fewest = min(counts, key=lambda pair: int(pair[1]))
+            say(f"  and {len(counts) - CLASSES_SHOWN} more; the fewest: {fewest[0]}, {fewest[1]}")
         for note in dataset.notes:
             say(f"note: {note}")
 
@@ -159,10 +163,14 @@ def show_report(report: Report) -> None:
     say(f"baseline {report.majority:.3f}  (always naming the largest class)\n")
     if low <= report.majority:
         say("note: that is not clearly better than always naming the largest class\n")
-    names = [shown(row.name) for row in report.per_class]
+    rows = list(report.per_class)
+    if len(rows) > CLASSES_SHOWN:
+        rows = sorted(rows, key=lambda row: row.f1)[:WORST_SHOWN]
+        say(f"the {WORST_SHOWN} worst of {len(report.per_class)} classes by F1 (report.json has all)")
+    names = [shown(row.name) for row in rows]
     width = max(5, *map(cell_len, names))
     say(f"  {pad('class', width)}      n  precision  recall     F1")
-    for name, row in zip(names, report.per_class, strict=True):
+    for name, row in zip(names, rows, strict=True):
         # A class without photos was neither right nor wrong.
         shares = (f"{share:.3f}" if row.n else "    –" for share in (row.precision, row.recall, row.f1))
         precision, recall, f1 = shares
