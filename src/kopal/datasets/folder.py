@@ -196,8 +196,7 @@ def _class_files(folder: Path, notes: list[str]) -> dict[str, list[str]]:
         twin = spelled.setdefault(name.casefold(), entry.name)
         if twin != entry.name:
             raise DataError(
-                f"the class folders {twin!a} and {entry.name!a} ({shown(name)}) "
-                "differ only by case or Unicode form",
+                f"the class folders {twin!a} and {entry.name!a} ({shown(name)}) differ only by case or Unicode form",
                 "class names that stay apart on every system",
                 "rename one of the folders or merge the two",
             )
