@@ -71,21 +71,6 @@ class Photos:
         """(N,): which photos are in a part."""
         return np.asarray(self.parts == part)
 
-    def only(self, part: Part) -> Photos:
-        """The photos of one part."""
-        if set(self.parts) == {part}:
-            return self  # the usual case, and a copy of all features saved
-        keep = np.flatnonzero(self.where(part))
-        return Photos(
-            self.classes,
-            tuple(self.names[index] for index in keep),
-            self.labels[keep],
-            self.parts[keep],
-            tuple(self.digests[index] for index in keep),
-            self.features[keep],
-            None if self.small is None else tuple(self.small[index] for index in keep),
-        )
-
 
 def read(
     dataset: Dataset,

@@ -93,13 +93,10 @@ class Dataset:
 
     def only(self, part: Part) -> Dataset:
         """The photos of one part, classes unchanged."""
-        return self._subset([index for index, own in enumerate(self.parts) if own == part])
+        return self.sample([index for index, own in enumerate(self.parts) if own == part])
 
     def sample(self, indices: Sequence[int]) -> Dataset:
         """The photos at these places, classes unchanged."""
-        return self._subset(indices)
-
-    def _subset(self, indices: Sequence[int]) -> Dataset:
         return Dataset(
             self.title,
             self.source,
