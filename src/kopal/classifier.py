@@ -122,10 +122,14 @@ class Classifier:
         """The file's size in bytes."""
         return len(self._data)
 
+    def graph(self) -> onnx.ModelProto:
+        """A copy of the checked graph."""
+        model, _ = model_file.unseal(self._data)
+        return model
+
     def constants(self) -> dict[str, NDArray[Any]]:
         """Copies of the graph's constants by name: the weights, and with them how the pixels are normalised."""
-        model, _ = model_file.unseal(self._data)
-        return {tensor.name: onnx.numpy_helper.to_array(tensor).copy() for tensor in model.graph.initializer}
+        return {tensor.name: onnx.numpy_helper.to_array(tensor).copy() for tensor in self.graph().graph.initializer}
 
     def scores(self, pixels: Pixels) -> Scores:
         """Pixels uint8 (N, H, W, C) → scores float32 (N, K), before calibration. Raises `PixelsError`."""

@@ -79,6 +79,13 @@ def classifier_model(net: Net, weights: Weights, temperature: float, classes: in
     """The contract's face: pixels → scores, probabilities = softmax(scores / temperature), label = argmax."""
     graph = Graph()
     graph.node("Identity", [_emit(graph, net, weights)], "scores")
+    return with_face(graph, net.name, net.image, temperature, classes)
+
+
+def with_face(
+    graph: Graph, name: str, image: tuple[int, int, int], temperature: float, classes: int
+) -> onnx.ModelProto:
+    """A graph that ends in `scores` (N, K) → the model with the other two outputs of the contract's face."""
     graph.constant("temperature", np.array(temperature, np.float32))
     graph.node("Div", ["scores", "temperature"], "tempered")
     graph.node("Softmax", ["tempered"], "probabilities", axis=-1)
@@ -88,7 +95,7 @@ def classifier_model(net: Net, weights: Weights, temperature: float, classes: in
         "probabilities": (TensorProto.FLOAT, ("N", classes)),
         "label": (TensorProto.INT64, ("N",)),
     }
-    return graph.model(net.name, net.image, outputs)
+    return graph.model(name, image, outputs)
 
 
 def _emit(graph: Graph, net: Net, weights: Weights) -> str:
