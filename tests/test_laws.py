@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,16 @@ from conftest import QUICK, draw, make_photos
 from kopal.arrays import softmax
 from kopal.classifier import Classifier, load
 from kopal.datasets import open_dataset
+from kopal.ensemble import combine
 from kopal.errors import PixelsError
+from kopal.evaluate import evaluate_dataset
 from kopal.features import read
 from kopal.fit.frozen import fit
 from kopal.pipeline import assemble, embedded_backbone, train
 from kopal.recipes import recipe
 from kopal.run import Run
 
+KINDS = ("probe", "pixels", "garment", "ensemble")
 NAMES = ("kočka", "1", "10", "2", "a b", "<i>", "'q'", "emoji 🦙", "Zebra", "alpaka")
 
 
@@ -41,14 +45,28 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Run]
         many = _small_photos(root / f"many{classes}", NAMES[:classes], count=40)
         scratch = recipe(net="garment", epochs=15, batch=16, rate=0.03)
         made["garment", classes] = train(many, root / f"garment{classes}", scratch)
+        rows = train(many, root / f"linear{classes}", recipe(net="linear", image_size=28, epochs=5))
+        fresh = _small_photos(root / f"fresh{classes}", NAMES[:classes], first=100)
+        made["ensemble", classes] = _ensemble(root / f"ensemble{classes}", made["garment", classes], rows, fresh)
     return made
 
 
-def _small_photos(root: Path, classes: tuple[str, ...], count: int = 8) -> Path:
+def _ensemble(folder: Path, first: Run, second: Run, fresh: Path) -> Run:
+    """A run as if its training had ended with both models in one, measured on photos that neither learned from."""
+    classifier = combine([first.classifier, second.classifier])
+    report, _, learned_from = evaluate_dataset(classifier, open_dataset(fresh))
+    assert learned_from == 0
+    run = replace(first, folder=folder, classifier=classifier, report=report)
+    folder.mkdir()
+    classifier.save(run.model)
+    return run
+
+
+def _small_photos(root: Path, classes: tuple[str, ...], count: int = 8, first: int = 0) -> Path:
     # Each class has its own bright pixel: raw pixels tell them apart, a pretrained net does not.
     for kind, name in enumerate(classes):
         (root / name).mkdir(parents=True)
-        for number in range(count):
+        for number in range(first, first + count):
             image = np.random.default_rng([kind, number]).integers(0, 60, (8, 8), dtype=np.uint8)
             image[kind // 3 * 2, kind % 3 * 2] = 255
             Image.fromarray(image).save(root / name / f"{number}.png")
@@ -60,7 +78,7 @@ def state(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["probe-2", "probe-10", "pixels-2", "pixels-10", "garment-2", "garment-10"])
+@pytest.fixture(params=[f"{kind}-{classes}" for kind in KINDS for classes in (2, 10)])
 def run(request: pytest.FixtureRequest, runs: dict[tuple[str, int], Run]) -> Run:
     kind, classes = str(request.param).split("-")
     return runs[kind, int(classes)]
@@ -80,6 +98,7 @@ def test_the_kinds_are_the_kinds_they_should_be(runs: dict[tuple[str, int], Run]
     nets = {key: run.classifier.card.net for key, run in runs.items()}
     assert {net for (kind, _), net in nets.items() if kind == "pixels"} == {"linear"}
     assert {net for (kind, _), net in nets.items() if kind == "probe"} == {"efficientnet-lite0"}
+    assert {net for (kind, _), net in nets.items() if kind == "ensemble"} == {"ensemble of garment and linear"}
 
 
 def test_1_scores_are_finite_float32_of_shape_n_by_k(classifier: Classifier, pixels: np.ndarray) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kopal import images
     from kopal.classifier import Classifier, Prediction, load
     from kopal.datasets import Dataset, open_dataset
+    from kopal.ensemble import combine
     from kopal.errors import KopalError
     from kopal.evaluate import Report
     from kopal.images import Geometry
@@ -32,6 +33,7 @@ _HOMES = {
     "Recipe": "recipes",
     "Report": "evaluate",
     "Run": "run",
+    "combine": "ensemble",
     "load": "classifier",
     "open_dataset": "datasets",
     "recipe": "recipes",
@@ -47,6 +49,7 @@ __all__ = [
     "Recipe",
     "Report",
     "Run",
+    "combine",
     "images",
     "load",
     "open_dataset",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from kopal.datasets import Labelled
-from kopal.errors import DataError
+from kopal.errors import DataError, ModelFileError
 
 SHOWN = 3
 MARK = 6
@@ -17,15 +17,27 @@ MARK = 6
 
 
 def marks(digests: Iterable[bytes]) -> str:
-    """The marks of photos, sorted, as text for a model's card."""
+    """The marks of photos, sorted, as text for a model's card. A mark's own mark is itself."""
     return base64.b64encode(b"".join(sorted({digest[:MARK] for digest in digests}))).decode()
 
 
 def count_marked(marked: str, digests: Iterable[bytes]) -> int:
-    """How many of these photos a model with such marks has learned from."""
-    known = base64.b64decode(marked)
-    found = {known[start : start + MARK] for start in range(0, len(known), MARK)}
+    """How many of these photos a model with such marks has learned from. Raises `ModelFileError`."""
+    found = marked_photos(marked)
     return sum(digest[:MARK] in found for digest in digests)
+
+
+def marked_photos(marked: str) -> set[bytes]:
+    """The marks in the text that `marks` made, one for each different photo. Raises `ModelFileError`."""
+    try:
+        joined = base64.b64decode(marked)
+    except ValueError as error:
+        raise ModelFileError(
+            f"the model's list of photos that it learned from is damaged: {error}",
+            "a card as kopal writes it",
+            "copy the file again, or train anew with kopal train",
+        ) from error
+    return {joined[start : start + MARK] for start in range(0, len(joined), MARK)}
 
 
 def check_different(photos: Labelled) -> None:

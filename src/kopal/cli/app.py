@@ -19,7 +19,7 @@ app = typer.Typer(
 for panel, commands in (
     ("Everyday", (everyday.demo, everyday.train, everyday.predict, everyday.evaluate)),
     ("To study", (study.nets, study.descent, study.explain)),
-    ("Tools", (tools.inspect, tools.doctor, tools.cache)),
+    ("Tools", (tools.ensemble, tools.inspect, tools.doctor, tools.cache)),
 ):
     for command in commands:
         app.command(command.__name__, help=HELP[command.__name__], rich_help_panel=panel)(command)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -48,15 +49,23 @@ def doctor_lines() -> Iterator[str]:
 def model_lines(classifier: Classifier) -> Iterator[str]:
     """A model file: what it is, what it takes, what it names, where it comes from."""
     card = classifier.card
-    yield f"net        {card.net}"
+    yield f"net        {shown(card.net)}"
     yield f"classes    {len(card.classes)}: {', '.join(map(shown, card.classes))}"
     yield f"pixels     {in_words(card.geometry)}"
     yield f"calibrated temperature {card.temperature:.3f}"
     yield f"file       {classifier.size / 1e6:.1f} MB, sha256 {classifier.digest}"
     for key, value in card.provenance.items():
-        if key != "learned_from":  # a mark of each photo: for evaluate, not for eyes
+        if key == "members" and isinstance(value, list):
+            yield from map(_member_line, range(1, len(value) + 1), value)
+        elif key != "learned_from":  # a mark of each photo: for evaluate, not for eyes
             told = ", ".join(f"{name} {entry}" for name, entry in value.items()) if isinstance(value, dict) else value
             yield f"{key:10} {told}"
+
+
+def _member_line(number: int, member: Any) -> str:
+    told = dict(member) if isinstance(member, dict) else {"net": member}
+    photos = f", {told['photos']} photos" if "photos" in told else ""
+    return shown(f"{f'member {number}':10} {told.get('net')}{photos}, sha256 {told.get('sha256')}")
 
 
 def _version(package: str) -> str:

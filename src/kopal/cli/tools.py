@@ -1,12 +1,34 @@
-"""Tools: inspect, doctor, cache."""
+"""Tools: ensemble, inspect, doctor, cache."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kopal.cli.words import HELP
+
+
+def ensemble(
+    models: Annotated[list[str], typer.Argument(help=HELP["models"], show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", help=HELP["--out ensemble"], show_default=False)] = None,
+) -> None:
+    from kopal.classifier import load
+    from kopal.cli.output import free_name, quoted, say, shown, this_command
+    from kopal.cli.place import check_place
+    from kopal.ensemble import combine
+
+    out = out or free_name("ensemble.onnx")
+    check_place(out, models)
+    classifier = combine([load(model) for model in models])
+    classifier.save(out)
+    say(f"saved in {shown(out)}, {classifier.size / 1e6:.1f} MB:")
+    say(f"  {shown(classifier.card.net)}, {len(classifier.classes)} classes")
+    if photos := classifier.card.provenance.get("photos"):
+        say(f"  the models learned from {photos} different photos")
+    say(f"next:\n  {this_command()} evaluate {quoted(out)} path/to/new/photos")
+    say(f"  {this_command()} predict {quoted(out)} photo.jpg")
 
 
 def inspect(

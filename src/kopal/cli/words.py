@@ -14,6 +14,7 @@ HELP = {
     "nets": "List the nets, or show one layer by layer.",
     "descent": "Walk down a formula by gradient descent: the table, the curve or contours, the loss over time.",
     "explain": "Draw what a linear classifier looks for: each row of w as an image.",
+    "ensemble": "Several model files become one that answers with the mean of their probabilities.",
     "inspect": "Show what is in a model file.",
     "doctor": "Show versions, processor, caches and one timing.",
     "cache": "Show the cache of computed features, or clear it.",
@@ -38,6 +39,7 @@ HELP = {
     "--engine": "What computes the gradients: auto or numpy.",
     "--no-cache": "Neither use nor keep computed features.",
     "model": "A model.onnx that kopal wrote.",
+    "models": "Two or more files that kopal wrote, of the same classes and the same kind of pixels.",
     "photos": "Photos or folders of photos; - reads paths from standard input, one a line.",
     "--top": "How many classes to show for each photo.",
     "--all": "Show all classes.",
@@ -54,6 +56,7 @@ HELP = {
     "--plot": "The picture: .svg, .png or .pdf; without it, the next free descent.svg.",
     "--graph": "Draw the net into this .svg file.",
     "--out templates": "The picture: .svg, .png or .pdf; without it, the next free templates.png.",
+    "--out ensemble": "The file: .onnx, new or an earlier ensemble; without it, the next free ensemble.onnx.",
     "--verify": "Recompute the file's digest and its golden outputs.",
     "--clear": "Delete what is kept.",
 }
