@@ -54,11 +54,13 @@ def test_inspect_bears_a_card_whose_members_are_anything(kopal: Kopal, files: Pa
 def test_only_an_earlier_ensemble_is_replaced(kopal: Kopal, files: Path) -> None:
     before = {name: (files / name).read_bytes() for name in ("a.onnx", "b.onnx", "other.onnx")}
     (files / "notes.onnx").write_text("mine")
+    (files / "folder.onnx").mkdir()
     for out, words in {
         "a.onnx": "is one of the models",
         "./a.onnx": "is one of the models",
         "other.onnx": "is there and is no ensemble",
         "notes.onnx": "is there and is no ensemble",
+        "folder.onnx": "is a folder",
         "both": "--out both",
         ".": "ends in .onnx",
         "": "ends in .onnx",

@@ -14,7 +14,9 @@ def check_place(out: Path, models: Sequence[str]) -> None:
     """Raises where an ensemble may not be written: over anything but an earlier one, which is soon made again."""
     if out.suffix.lower() != ".onnx":
         raise UsageError(f"--out {shown(out)}", "a name that ends in .onnx", "--out ensemble.onnx")
-    if out.is_dir() or not out.parent.is_dir():
+    if out.is_dir():
+        raise OutputError(f"{shown(out)} is a folder", "a new name", "choose another --out")
+    if not out.parent.is_dir():
         raise OutputError(
             f"cannot write {shown(out)}: no such folder", "a name in a folder that exists", "make it first"
         )
