@@ -1,4 +1,4 @@
-"""Claim: augmentation costs a fraction of a training step: 0.4 ms a batch for flip and shift, 10 for everything.
+"""Claim: on one core, flip and shift take 0.5 ms for 128 photos of 32 x 32 x 3, everything 10 ms for 64 of 96 x 96 x 3.
 
 OMP_NUM_THREADS=1 python benchmarks/augment.py
 """
