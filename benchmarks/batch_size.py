@@ -13,7 +13,7 @@ from header import once, print_header
 from kopal.backends.onnx_backend import feature_model
 from kopal.classifier import session
 from kopal.parallel import cores, ordered
-from kopal.pipeline import embedded_backbone
+from kopal.ways import embedded_backbone
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from kopal.classifier import BATCH
 from kopal.datasets import open_dataset
 from kopal.features import Backbone, read
 from kopal.parallel import chunks, cores, ordered
-from kopal.pipeline import embedded_backbone
+from kopal.ways import embedded_backbone
 
 
 def main() -> None:

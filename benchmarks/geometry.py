@@ -15,8 +15,8 @@ from kopal.datasets import open_dataset
 from kopal.features import Backbone, read
 from kopal.fit.frozen import fit
 from kopal.metrics import wilson
-from kopal.pipeline import embedded_backbone
 from kopal.recipes import Recipe
+from kopal.ways import embedded_backbone
 
 
 def main() -> None:

@@ -24,9 +24,10 @@ from kopal.errors import PixelsError
 from kopal.evaluate import evaluate_dataset
 from kopal.features import read
 from kopal.fit.frozen import fit
-from kopal.pipeline import assemble, embedded_backbone, train
+from kopal.pipeline import assemble, train
 from kopal.recipes import recipe
 from kopal.run import Run
+from kopal.ways import embedded_backbone
 
 KINDS = ("probe", "pixels", "garment", "ensemble")
 NAMES = ("kočka", "1", "10", "2", "a b", "<i>", "'q'", "emoji 🦙", "Zebra", "alpaka")

@@ -18,12 +18,15 @@ from kopal.datasets import open_dataset
 from kopal.errors import DataError, OutputError, UsageError
 from kopal.evaluate import evaluate_dataset
 from kopal.features import Backbone, read, small_pixels
+from kopal.fingerprints import fingerprint
 from kopal.fit.probe import make_folds
-from kopal.pipeline import Ledger, embedded_backbone, fingerprint, train
+from kopal.log import Ledger
+from kopal.pipeline import train
 from kopal.plan import Plan
 from kopal.recipes import Recipe, recipe
 from kopal.run import Run
 from kopal.store import Store, cache_folder
+from kopal.ways import embedded_backbone
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ def test_validation_never_sees_calibration_or_test(small: Path) -> None:
 
 
 def test_a_net_with_embedded_weights_can_start_from_none_and_does_not_claim_them() -> None:
-    from kopal.pipeline import starts_from_imagenet
+    from kopal.ways import starts_from_imagenet
 
     assert starts_from_imagenet(of("efficientnet-lite0"))
     assert not starts_from_imagenet(of("efficientnet-lite0", weights="none"))

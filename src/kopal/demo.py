@@ -8,7 +8,8 @@ import numpy as np
 
 from kopal.datasets import NAMED, Dataset, fashion_mnist_folder
 from kopal.files import write_bytes
-from kopal.pipeline import Log, Note, silent, train
+from kopal.log import Log, Note, silent
+from kopal.pipeline import train
 from kopal.recipes import Recipe
 from kopal.report.picture import predictions_picture
 from kopal.run import Run

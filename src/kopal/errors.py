@@ -7,6 +7,8 @@
     ├── ModelFileError             a file that is not a sound kopal model
     ├── WeightsError               pretrained weights that are damaged, unknown or do not fit the net
     ├── PixelsError                an array of the wrong shape or type
+    ├── CheckpointError            a training that cannot go on: damaged, or of another recipe or data
+    ├── TogetherError              processes that train together and have lost one of them
     ├── Diverged                   a descent or a training whose numbers are no longer finite
     └── UnreadableImage            one file that is not a readable photo (collected in the ledger, not fatal)
 
@@ -59,6 +61,14 @@ class WeightsError(KopalError):
 
 class PixelsError(KopalError):
     """An array of pixels has the wrong shape or type; the message names both."""
+
+
+class CheckpointError(KopalError):
+    """A training cannot be resumed: its checkpoint is damaged, or of another recipe or other photos."""
+
+
+class TogetherError(KopalError):
+    """Processes that train one net together did not find each other, or lost one of them."""
 
 
 class Diverged(KopalError):

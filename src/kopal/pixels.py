@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +17,19 @@ from numpy.typing import NDArray
 from kopal import images
 from kopal.arrays import Labels, Pixels
 from kopal.datasets import Dataset, Part
-from kopal.errors import UnreadableImage
-from kopal.images import Geometry
+from kopal.errors import OutputError, UnreadableImage
+from kopal.images import FULL_SIDE, Geometry
 from kopal.ledger import LedgerRow, ledger_row
 from kopal.parallel import chunks, ordered
+from kopal.store import Store, cache_folder
 
 CHUNK = 64
 LOOKED_AT = 64
+IN_MEMORY = 2 << 30
+"""Bytes of pixels that are held in memory; more are mapped from a file, which the system keeps in memory as it can."""
+
+DECODER = 1
+"""Raised whenever the decoder or the resizing gives other pixels, so that kept ones are not taken for today's."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,7 @@ class PixelPhotos:
     parts: NDArray[np.str_]
     digests: tuple[bytes, ...]
     pixels: Pixels
+    geometry: Geometry
 
     def __len__(self) -> int:
         return len(self.names)
@@ -55,16 +67,28 @@ def native_shape(dataset: Dataset) -> tuple[int, int, int] | None:
     return height, width, max(shape[2] for shape in shapes)
 
 
+def pixel_context(geometry: Geometry) -> bytes:
+    """What makes a photo's pixels, as a digest for the store: the decoder and the geometry."""
+    return hashlib.sha256(json.dumps(["pixels", DECODER, geometry.as_json()], sort_keys=True).encode()).digest()
+
+
 def read_pixels(
-    dataset: Dataset, geometry: Geometry, progress: Callable[[int, int], None] = lambda done, of: None
+    dataset: Dataset,
+    geometry: Geometry,
+    store: Store | None = None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[PixelPhotos, tuple[LedgerRow, ...]]:
-    """Every photo of a set → pixels at one geometry, and the ledger of what could not be read."""
-    pixels = np.empty((len(dataset), *geometry.shape), np.uint8)
+    """Every photo of a set → pixels at one geometry, decoded or from the store, and the ledger of unreadable files.
+
+    The pixels of small photos are made faster than they are found, so only larger ones are kept.
+    """
+    store = store if max(geometry.height, geometry.width) > FULL_SIDE else None
+    pixels = _room((len(dataset), *geometry.shape))
     kept: list[int] = []
     digests: list[bytes] = []
     ledger: list[LedgerRow] = []
     for batch, results in ordered(
-        lambda batch: (batch, _read_chunk(dataset, batch, geometry)), chunks(range(len(dataset)), CHUNK)
+        lambda batch: (batch, _read_chunk(dataset, batch, geometry, store)), chunks(range(len(dataset)), CHUNK)
     ):
         for index, result in zip(batch, results, strict=True):
             if isinstance(result, LedgerRow):
@@ -81,17 +105,56 @@ def read_pixels(
         np.array([dataset.parts[index] for index in kept], np.str_),
         tuple(digests),
         pixels[: len(kept)],
+        geometry,
     )
     return photos, tuple(ledger)
 
 
-def _read_chunk(dataset: Dataset, batch: Sequence[int], geometry: Geometry) -> list[tuple[bytes, Pixels] | LedgerRow]:
-    results: list[tuple[bytes, Pixels] | LedgerRow] = []
+_Read: TypeAlias = tuple[bytes, Pixels]
+
+
+def _read_chunk(
+    dataset: Dataset, batch: Sequence[int], geometry: Geometry, store: Store | None
+) -> list[_Read | LedgerRow]:
+    opened: dict[int, bytes] = {}
+    results: dict[int, _Read | LedgerRow] = {}
     for index in batch:
-        data = b""
         try:
-            data = dataset.read(index)
-            results.append((hashlib.sha256(data).digest(), images.read(data, geometry)))
+            opened[index] = dataset.read(index)
         except UnreadableImage as error:
-            results.append(ledger_row(dataset, index, data, error))
-    return results
+            results[index] = ledger_row(dataset, index, b"", error)
+    digests = {index: hashlib.sha256(data).digest() for index, data in opened.items()}
+    known = store.get(list(digests.values())) if store else {}
+    new: dict[bytes, Pixels] = {}
+    for index, data in opened.items():
+        digest = digests[index]
+        if digest in known:
+            results[index] = digest, known[digest].reshape(geometry.shape)
+            continue
+        try:
+            results[index] = digest, new.setdefault(digest, images.read(data, geometry))
+        except UnreadableImage as error:
+            results[index] = ledger_row(dataset, index, data, error)
+    if store:
+        store.put(new)
+    return [results[index] for index in batch]
+
+
+def _room(shape: tuple[int, ...]) -> Pixels:
+    """An array to fill: in memory, or where it is too large for that in an unnamed file of the cache folder."""
+    if prod(shape) <= IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the map holds it open
+        if hasattr(os, "posix_fallocate"):
+            # A full disk must be an error here: found out while a page is written, it would end the process.
+            os.posix_fallocate(file.fileno(), 0, prod(shape))
+        return np.memmap(file, np.uint8, "w+", shape=shape)
+    except OSError as error:
+        raise OutputError(
+            f"no room for {prod(shape) / 1e9:.1f} GB of pixels in {folder}: {(error.strerror or str(error)).lower()}",
+            "a cache folder with that much space",
+            "free some space, say where with KOPAL_CACHE, or take a smaller --image-size",
+        ) from error

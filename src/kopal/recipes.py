@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args
@@ -10,10 +11,14 @@ from kopal.errors import UsageError
 
 Effort: TypeAlias = Literal["quick", "balanced", "best"]
 Start: TypeAlias = Literal["auto", "imagenet", "none"]
-Engine: TypeAlias = Literal["auto", "numpy"]
-Decay: TypeAlias = Literal["constant", "cosine"]
+Engine: TypeAlias = Literal["auto", "numpy", "torch"]
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+Amp: TypeAlias = Literal["auto", "off"]
+OptimiserName: TypeAlias = Literal["sgd", "adam", "adamw"]
+Decay: TypeAlias = Literal["constant", "step", "exponential", "cosine", "one-cycle", "plateau"]
 Init: TypeAlias = Literal["normal", "xavier", "he", "zero"]
 Normalise: TypeAlias = Literal["channel", "pixel", "image"]
+Augmentation: TypeAlias = Literal["none", "light", "medium", "strong"]
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,15 @@ class Recipe:
     """How to train. `net` is the architecture, `weights` where it starts: ImageNet's, frozen, or none; auto takes
     ImageNet's for the nets whose weights a package carries.
 
-    On frozen features `penalties` are tried strongest first over `folds` folds. From none, `epochs`, `patience` (0 is
-    endless) and `settled` say when to stop; `rate` with its `schedule`, `batch`, `momentum` and `penalty` (L2) how to
-    step; `init` how the weights start; `normalise` what is taken off the pixels; `image_size` the side (0: the photos'
-    own, or the net's). `balance` makes every class weigh the same; `seed` deals folds and parts, shuffles and starts.
+    On frozen features `penalties` are tried strongest first over `folds` folds.
+
+    From none: `epochs` (0: as many as `budget` seconds allow), `patience` and `settled` (0: never) say when to stop;
+    `rate` (0: found by a sweep) with its `schedule` after a `warmup` (a share of the training), `batch`, `optimiser`,
+    `momentum`, `nesterov`, `penalty`, `smoothing`, `clip` and `average` how to step (`fit/stepping.py`); `init` how the
+    weights start; `normalise` what is taken off the pixels; `augment` what happens to them; `image_size` the side (0:
+    the photos' own, or the net's); `engine`, `device` and `amp` what computes, and in which numbers.
+
+    `balance` makes every class weigh the same; `seed` deals folds and parts, shuffles, augments and starts.
     """
 
     net: str = "efficientnet-lite0"
@@ -37,17 +47,27 @@ class Recipe:
     final_tolerance: float = 1e-4
     weights: Start = "auto"
     engine: Engine = "auto"
+    device: Device = "auto"
+    amp: Amp = "auto"
     image_size: int = 0
     epochs: int = 10
+    budget: float = 0.0
     patience: int = 0
     settled: float = 0.0
     rate: float = 0.05
     schedule: Decay = "cosine"
+    warmup: float = 0.0
     batch: int = 64
+    optimiser: OptimiserName = "sgd"
     momentum: float = 0.9
+    nesterov: bool = False
     penalty: float = 0.0
+    smoothing: float = 0.0
+    clip: float = 0.0
+    average: float = 0.0
     init: Init = "he"
     normalise: Normalise = "channel"
+    augment: Augmentation = "none"
 
     def as_json(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Plain values, some knobs left out; `Recipe.from_json` is the way back."""
@@ -63,33 +83,67 @@ class Recipe:
         return Recipe(**{**value, "penalties": tuple(value.get("penalties", Recipe.penalties))})
 
 
+OF_FEATURES = ("folds", "penalties", "search_tolerance", "final_tolerance")
+OF_PIXELS = (
+    *("engine", "device", "amp", "image_size", "epochs", "budget", "patience", "settled", "rate", "schedule"),
+    *("warmup", "batch", "optimiser", "momentum", "nesterov", "penalty", "smoothing", "clip", "average", "init"),
+    *("normalise", "augment"),
+)
+"""The knobs that only one of the two ways of learning has."""
+
 EFFORTS: dict[str, dict[str, Any]] = {
     "quick": {"folds": 3, "penalties": (1.0, 0.1, 0.01, 0.001), "epochs": 5},
     "balanced": {},
     "best": {"net": "efficientnet-lite2", "folds": 10, "epochs": 30},
 }
 
-
-OF_FEATURES = ("folds", "penalties", "search_tolerance", "final_tolerance")
-OF_PIXELS = (
-    *("engine", "image_size", "epochs", "patience", "settled", "rate", "schedule", "batch", "momentum", "penalty"),
-    *("init", "normalise"),
-)
-"""The knobs that only one of the two ways of learning has."""
-
-
 PER_NET: dict[str, dict[str, Any]] = {
     # One convex layer: small normal weights, as the lecture starts them, and small steps.
     "linear": {"init": "normal", "rate": 0.003, "epochs": 20},
 }
 
-_CHOICES: dict[str, Any] = {"weights": Start, "engine": Engine, "init": Init, "schedule": Decay, "normalise": Normalise}
+ADAPTIVE: dict[str, Any] = {"rate": 0.001}
+"""What Adam and AdamW start from: their steps are about as long as the rate itself."""
+
+_CHOICES: dict[str, Any] = {
+    "weights": Start,
+    "engine": Engine,
+    "device": Device,
+    "amp": Amp,
+    "optimiser": OptimiserName,
+    "init": Init,
+    "schedule": Decay,
+    "normalise": Normalise,
+    "augment": Augmentation,
+}
+
+_LEAST: dict[str, float] = {
+    "seed": 0,
+    "image_size": 0,
+    "epochs": 0,
+    "budget": 0,
+    "patience": 0,
+    "settled": 0,
+    "batch": 1,
+    "momentum": 0,
+    "penalty": 0,
+    "clip": 0,
+    "smoothing": 0,
+    "average": 0,
+    "warmup": 0,
+}
+_BELOW_ONE = {
+    "momentum": "with 1 the steps would only ever grow",
+    "smoothing": "with 1 nothing would be left of the label",
+    "average": "with 1 the average would never move",
+    "warmup": "it is a share of the training",
+}
 
 
 def recipe(effort: str = "balanced", *, net: str | None = None, **knobs: Any) -> Recipe:
     """The recipe for an effort, with what the user said on top; a knob that is None keeps its default.
 
-    Raises `UsageError` for what is unknown or out of range.
+    `rate` may be "auto", `budget` a duration such as "10m". Raises `UsageError` for what is unknown or out of range.
     """
     if effort not in EFFORTS:
         raise UsageError(f"unknown effort {effort!r}", f"one of: {', '.join(EFFORTS)}", "choose one of these")
@@ -97,30 +151,59 @@ def recipe(effort: str = "balanced", *, net: str | None = None, **knobs: Any) ->
     if unknown:
         raise UsageError(f"unknown knobs {', '.join(unknown)}", "the fields of kopal.Recipe")
     said = {key: value for key, value in {"net": net, **knobs}.items() if value is not None}
-    of_net = PER_NET.get(said.get("net", ""), {})
-    made = Recipe(**{**of_net, **EFFORTS[effort], "effort": effort, **said})
+    if "rate" in said:
+        said["rate"] = _rate(said["rate"])
+    if "budget" in said:
+        said["budget"] = duration(said["budget"])
+        # Only the time ends a training that has a budget and no number of epochs.
+        said.setdefault("epochs", 0)
+    usual = {**PER_NET.get(said.get("net", ""), {}), **EFFORTS[effort]}
+    usual |= ADAPTIVE if said.get("optimiser", "sgd") != "sgd" else {}
+    made = Recipe(**{**usual, "effort": effort, **said})
     _check(made)
     return made
+
+
+def duration(said: str | float) -> float:
+    """Seconds, from a number of them or from "90s", "10m", "1h30m". Raises `UsageError`."""
+    if not isinstance(said, str):
+        return float(said)
+    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", said.strip())
+    if parts is None or not any(parts.groups()):
+        raise UsageError(f"a duration of {said!r}", "such as 90s, 10m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _rate(said: str | float) -> float:
+    if said == "auto":
+        return 0.0
+    try:
+        rate = float(said)
+    except ValueError:
+        rate = -1.0
+    if not 0 < rate < float("inf"):
+        raise UsageError(f"learning rate {said}", "a number above 0, or auto")
+    return rate
 
 
 def _check(made: Recipe) -> None:
     for knob, choices in _CHOICES.items():
         if getattr(made, knob) not in get_args(choices):
             raise UsageError(f"unknown {knob} {getattr(made, knob)!r}", f"one of: {', '.join(get_args(choices))}")
-    least = {
-        "seed": 0,
-        "image_size": 0,
-        "epochs": 1,
-        "patience": 0,
-        "settled": 0,
-        "batch": 1,
-        "momentum": 0,
-        "penalty": 0,
-    }
-    for knob, value in least.items():
-        if not getattr(made, knob) >= value:
-            raise UsageError(f"{knob} {getattr(made, knob)}", f"{value} or more")
-    if not 0 < made.rate < float("inf"):
-        raise UsageError(f"learning rate {made.rate}", "a number above 0")
-    if made.momentum >= 1:
-        raise UsageError(f"momentum {made.momentum}", "below 1: with 1 the steps would only ever grow")
+    for knob, value in _LEAST.items():
+        if not value <= getattr(made, knob) < float("inf"):
+            raise UsageError(f"{knob} {getattr(made, knob)}", f"{value:g} or more")
+    for knob, why in _BELOW_ONE.items():
+        if getattr(made, knob) >= 1:
+            raise UsageError(f"{knob} {getattr(made, knob)}", f"below 1: {why}")
+    if not made.epochs and not made.budget:
+        raise UsageError("0 epochs", "1 or more, or a budget of time")
+    if made.nesterov and not (made.optimiser == "sgd" and made.momentum):
+        raise UsageError("nesterov without momentum", "--optimiser sgd with a --momentum above 0")
+    if made.optimiser == "adam" and made.penalty:
+        raise UsageError(
+            "a penalty inside Adam's gradient, which its own scaling undoes",
+            "adamw, which decays beside the step (arXiv:1711.05101)",
+            "say --optimiser adamw",
+        )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,6 +20,9 @@ from kopal.files import shown, write_csv, write_json
 from kopal.fit.loop import Epoch
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
+
+CHECKPOINT = "checkpoint"
+"""The folder, inside a run's, of a training that is not finished."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Run:
             )
         # Last, so that a folder with a report is complete.
         write_json(self.folder / "report.json", self.report.as_json() | {"seconds": self.seconds} | details)
+        shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
 
 
 def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
@@ -79,25 +85,51 @@ def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[
 
 
 @contextlib.contextmanager
-def reserved(out: Path | None, title: str) -> Iterator[Path]:
+def reserved(out: Path | None, title: str, resume: bool = False) -> Iterator[Path]:
     """A folder for a run, made before the work starts; taken away again if it stays empty.
 
-    `out` must be new or empty; None takes the first free runs/<title>-<n>. Raises `OutputError`.
+    `out` must be new or empty; None takes the first free runs/<title>-<n>. With `resume` it may hold a training that
+    was cut short, and None takes the last such run. Raises `OutputError`.
     """
-    folder = _make(out) if out is not None else _next_free(title)
+    if out is None and resume:
+        out = next((folder for folder in reversed(_runs(title)) if _unfinished(folder)), None)
+    folder = _make(out, resume) if out is not None else _next_free(title)
     try:
         yield folder
     finally:
-        with contextlib.suppress(OSError):  # not empty: the run is in it
-            folder.rmdir()
+        for left in (folder / CHECKPOINT, folder):
+            with contextlib.suppress(OSError):  # not empty: the run is in it
+                left.rmdir()
 
 
-def _make(folder: Path) -> Path:
+def _unfinished(folder: Path) -> bool:
+    return (folder / CHECKPOINT).is_dir() and not (folder / "report.json").exists()
+
+
+def _runs(title: str) -> list[Path]:
+    """The folders runs/<title>-<n>, in the order of n."""
+    found = [
+        folder for folder in Path("runs").glob(f"{glob.escape(title)}-*") if folder.name[len(title) + 1 :].isdecimal()
+    ]
+    return sorted(found, key=lambda folder: int(folder.name[len(title) + 1 :]))
+
+
+def _make(folder: Path, resume: bool) -> Path:
     try:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{shown(folder)} is a file", "a new or empty folder", "choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
+        if (folder / "report.json").exists() and resume:
+            raise OutputError(
+                f"the run in {shown(folder)} is finished", "one that was cut short", "choose another --out"
+            )
+        if _unfinished(folder) and not resume:
+            raise OutputError(
+                f"{shown(folder)} holds a training that was cut short",
+                "a new or empty folder",
+                "add --resume to go on with it, or choose another --out",
+            )
+        if any(folder.iterdir()) and not _unfinished(folder):
             raise OutputError(f"{shown(folder)} is not empty", "a new or empty folder", "choose another --out")
         _check_writable(folder)
     except OSError as error:

@@ -97,3 +97,8 @@ class NoImprovement(_Combines):
             return f"nothing gained for {self.patience} {self.unit}" if t - since >= self.patience else ""
 
         return look
+
+
+def asks_for_movement(rule: Rule) -> bool:
+    """Whether a rule looks at how far the parameters move; where none does, nobody need measure it."""
+    return isinstance(rule, Settled) or (isinstance(rule, AnyOf) and any(map(asks_for_movement, rule.rules)))

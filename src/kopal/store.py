@@ -1,4 +1,4 @@
-"""What was computed once is kept: a photo's features, in one SQLite file that two processes may share.
+"""What was computed once is kept: a photo's features or pixels, in one SQLite file that two processes may share.
 
 A row is found by the photo's content, not its path, and by the digest of everything that made the numbers (geometry
 and graph): rename a photo and it hits, change a pixel or the net and it misses. A row whose checksum is wrong is
@@ -14,10 +14,11 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kopal.arrays import Features
 from kopal.errors import OutputError
 
 FILE = "store.sqlite"
@@ -35,10 +36,14 @@ def cache_folder() -> Path:
 
 
 class Store:
-    """Features by photo digest, for one `context`: the digest of what makes features out of a photo."""
+    """Rows of numbers by photo digest, for one `context`: the digest of what makes such a row out of a photo.
 
-    def __init__(self, folder: Path, context: bytes) -> None:
+    A row is features, float32, unless `kind` (as NumPy writes a type and its byte order) says otherwise; it is flat.
+    """
+
+    def __init__(self, folder: Path, context: bytes, kind: str = "<f4") -> None:
         self.fault = ""
+        self._kind = kind
         self._context = context
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -54,10 +59,10 @@ class Store:
         except (sqlite3.Error, OSError, ValueError) as error:
             self._give_up(error)
 
-    def get(self, digests: Sequence[bytes]) -> dict[bytes, Features]:
-        """The features known for these photos, by digest; damaged rows are as good as missing."""
+    def get(self, digests: Sequence[bytes]) -> dict[bytes, NDArray[Any]]:
+        """The rows known for these photos, by digest; damaged ones are as good as missing."""
         keys = {self._key(digest): digest for digest in digests}
-        found: dict[bytes, Features] = {}
+        found: dict[bytes, NDArray[Any]] = {}
         with self._lock:
             if self._connection is None:
                 return found
@@ -73,14 +78,14 @@ class Store:
                 return found
         for key, data, checksum in rows:
             if data is not None and _checksum(key, data) == checksum:
-                found[keys[key]] = np.frombuffer(data, "<f4")
+                found[keys[key]] = np.frombuffer(data, self._kind)
         return found
 
-    def put(self, features: Mapping[bytes, Features]) -> None:
-        """Keep these features, all or none of them."""
+    def put(self, found: Mapping[bytes, NDArray[Any]]) -> None:
+        """Keep these rows, all or none of them."""
         rows = []
-        for digest, values in features.items():
-            key, data = self._key(digest), values.astype("<f4").tobytes()
+        for digest, values in found.items():
+            key, data = self._key(digest), values.astype(self._kind, copy=False).tobytes()
             rows.append((key, data, _checksum(key, data)))
         with self._lock:
             if self._connection is None or not rows:

@@ -15,7 +15,7 @@ from kopal.autograd.graph import no_grad
 from kopal.autograd.init import INITIALISERS, initialise
 from kopal.autograd.losses import cross_entropy, log_softmax, softmax
 from kopal.autograd.normalisation import batch_norm, local_response_norm
-from kopal.autograd.optimisers import SGD, Adam, AdamW, Optimiser
+from kopal.autograd.optimisers import SGD, Adam, AdamW, Optimiser, clip
 from kopal.autograd.pooling import avg_pool2d, global_avg_pool, max_pool2d
 from kopal.autograd.tensor import Tensor, apply, concat
 
@@ -37,6 +37,7 @@ __all__ = [
     "avg_pool2d",
     "batch_norm",
     "check_gradient",
+    "clip",
     "concat",
     "conv2d",
     "cross_entropy",

@@ -27,6 +27,25 @@ class Optimiser(Protocol):
     def step(self) -> None:
         """Move every weight that has a gradient, then forget the gradients."""
 
+    def memory(self) -> dict[str, Array]:
+        """What it remembers of the steps so far, as arrays by name, to be saved."""
+
+    def remember(self, memory: Mapping[str, Array]) -> None:
+        """The way back from `memory`."""
+
+
+def clip(weights: Mapping[str, Tensor], norm: float) -> None:
+    """Shorten the whole gradient to `norm` where it is longer; 0 leaves it. arXiv:1211.5063."""
+    if not norm:
+        return
+    gradients = {name: weight.gradient for name, weight in weights.items()}
+    squares = [float(np.square(g, dtype=np.float64).sum()) for g in gradients.values() if g is not None]
+    length = float(np.sqrt(sum(squares)))
+    for name, g in gradients.items():
+        if g is not None and length > norm:
+            # A new array: two weights may have been handed the very same gradient.
+            weights[name].gradient = g * (norm / (length + 1e-6))
+
 
 def matrices_only(name: str, weight: Tensor) -> bool:
     """Decay what multiplies; leave biases and the scales of norms, which have one axis, alone."""
@@ -69,6 +88,14 @@ class SGD:
                 g = g + self.momentum * v if self.nesterov else v
             weight.array -= self.rate * g
 
+    def memory(self) -> dict[str, Array]:
+        """The velocities by weight."""
+        return dict(self.velocity)
+
+    def remember(self, memory: Mapping[str, Array]) -> None:
+        """The way back from `memory`."""
+        self.velocity = {name: array.copy() for name, array in memory.items()}
+
 
 @dataclass
 class Adam:
@@ -89,6 +116,14 @@ class Adam:
         for name, weight, g in _with_gradients(self.weights):
             moments = self.moments.setdefault(name, _Moments.none_yet(weight.array))
             weight.array -= moments.step(g, self.rate, self.betas, self.epsilon)
+
+    def memory(self) -> dict[str, Array]:
+        """Both means and the count by weight."""
+        return _written(self.moments)
+
+    def remember(self, memory: Mapping[str, Array]) -> None:
+        """The way back from `memory`."""
+        self.moments = _read(memory)
 
 
 @dataclass
@@ -115,6 +150,14 @@ class AdamW:
             moments = self.moments.setdefault(name, _Moments.none_yet(weight.array))
             weight.array -= moments.step(g, self.rate, self.betas, self.epsilon)
 
+    def memory(self) -> dict[str, Array]:
+        """Both means and the count by weight."""
+        return _written(self.moments)
+
+    def remember(self, memory: Mapping[str, Array]) -> None:
+        """The way back from `memory`."""
+        self.moments = _read(memory)
+
 
 @dataclass
 class _Moments:
@@ -140,6 +183,22 @@ class _Moments:
         np.divide(self.mean, root, out=root)
         root *= rate / (1 - betas[0] ** self.seen)
         return root
+
+
+def _written(moments: Mapping[str, _Moments]) -> dict[str, Array]:
+    return {
+        f"{part}.{name}": np.asarray(getattr(own, part))
+        for name, own in moments.items()
+        for part in ("mean", "square", "seen")
+    }
+
+
+def _read(memory: Mapping[str, Array]) -> dict[str, _Moments]:
+    names = [full.removeprefix("mean.") for full in memory if full.startswith("mean.")]
+    return {
+        name: _Moments(memory[f"mean.{name}"].copy(), memory[f"square.{name}"].copy(), int(memory[f"seen.{name}"]))
+        for name in names
+    }
 
 
 def _with_gradients(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Array]]:

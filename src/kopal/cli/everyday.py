@@ -22,6 +22,7 @@ def knob(name: str) -> Any:
     return typer.Option(None, name, help=HELP[name], show_default=False, rich_help_panel=LEARNING)
 
 
+Data = Annotated[str, typer.Argument(help=HELP["data"], show_default=False)]
 Model = Annotated[str, typer.Argument(help=HELP["model"], show_default=False)]
 
 
@@ -39,58 +40,58 @@ def demo(out: Out = None, seed: Seed = 0) -> None:
 
 
 def train(
-    data: Annotated[str, typer.Argument(help=HELP["data"], show_default=False)],
+    data: Data,
     out: Out = None,
     seed: Seed = 0,
     effort: Annotated[str, typer.Option("--effort", help=HELP["--effort"])] = "balanced",
     balance: Annotated[bool, typer.Option("--balance", help=HELP["--balance"])] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
+    resume: Annotated[bool, typer.Option("--resume", help=HELP["--resume"])] = False,
     net: str | None = knob("--net"),
     weights: str | None = knob("--weights"),
     image_size: int | None = knob("--image-size"),
     epochs: int | None = knob("--epochs"),
-    rate: float | None = knob("--lr"),
-    schedule: str | None = knob("--schedule"),
-    batch: int | None = knob("--batch"),
-    momentum: float | None = knob("--momentum"),
-    penalty: float | None = knob("--l2"),
-    init: str | None = knob("--init"),
-    normalise: str | None = knob("--normalise"),
+    budget: str | None = knob("--budget"),
     patience: int | None = knob("--patience"),
     settled: float | None = knob("--settled"),
+    rate: str | None = knob("--lr"),
+    schedule: str | None = knob("--schedule"),
+    warmup: float | None = knob("--warmup"),
+    batch: int | None = knob("--batch"),
+    optimiser: str | None = knob("--optimiser"),
+    momentum: float | None = knob("--momentum"),
+    nesterov: bool | None = typer.Option(None, "--nesterov", help=HELP["--nesterov"], rich_help_panel=LEARNING),
+    penalty: float | None = knob("--l2"),
+    smoothing: float | None = knob("--smoothing"),
+    clip: float | None = knob("--clip"),
+    average: float | None = knob("--average"),
+    init: str | None = knob("--init"),
+    normalise: str | None = knob("--normalise"),
+    augment: str | None = knob("--augment"),
+    preview: Annotated[
+        Path | None, typer.Option("--preview", help=HELP["--preview"], show_default=False, rich_help_panel=LEARNING)
+    ] = None,
     engine: str | None = knob("--engine"),
-) -> None:
-    from kopal.cli.output import quoted, say, this_command
-    from kopal.cli.screen import Screen
-    from kopal.pipeline import starts_from_imagenet
-    from kopal.pipeline import train as run_train
+    device: str | None = knob("--device"),
+    amp: str | None = knob("--amp"),
+    checkpoint_every: int | None = knob("--checkpoint-every"),
+    nproc: int | None = knob("--nproc"),
+    max_restarts: int | None = knob("--max-restarts"),
+) -> int:
+    from kopal.cli.training import run_training
     from kopal.recipes import recipe
 
-    recipe_ = recipe(
-        effort, net=net, weights=weights, seed=seed, balance=balance, image_size=image_size,
-        epochs=epochs, rate=rate, schedule=schedule, batch=batch, momentum=momentum, penalty=penalty, init=init,
-        normalise=normalise, patience=patience, settled=settled, engine=engine,
-    )  # fmt: skip
-    if starts_from_imagenet(recipe_):
-        said = {"--epochs": epochs, "--lr": rate, "--schedule": schedule, "--batch": batch, "--momentum": momentum}
-        said |= {"--l2": penalty, "--init": init, "--normalise": normalise, "--patience": patience}
-        refuse_idle(said | {"--settled": settled, "--engine": engine, "--image-size": image_size})
-    with Screen() as screen:
-        run = run_train(data, out, recipe_, not no_cache, screen)
-    say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
-
-
-def refuse_idle(said: dict[str, Any]) -> None:
-    """Raises `UsageError` for options of learning from pixels where features are frozen: they would do nothing."""
-    from kopal.errors import UsageError
-
-    idle = [name for name, value in said.items() if value is not None]
-    if idle:
-        raise UsageError(
-            f"{', '.join(idle)} would do nothing: the net's features are frozen",
-            "options of learning from pixels together with it",
-            "add --weights none, or a --net without embedded weights",
-        )
+    said = {
+        "net": net, "weights": weights, "image_size": image_size, "epochs": epochs, "budget": budget,
+        "patience": patience, "settled": settled, "rate": rate, "schedule": schedule, "warmup": warmup, "batch": batch,
+        "optimiser": optimiser, "momentum": momentum, "nesterov": nesterov, "penalty": penalty, "smoothing": smoothing,
+        "clip": clip, "average": average, "init": init, "normalise": normalise, "augment": augment, "engine": engine,
+        "device": device, "amp": amp,
+    }  # fmt: skip
+    made = recipe(effort, seed=seed, balance=balance or None, **said)
+    said |= {"resume": resume or None, "checkpoint_every": checkpoint_every, "nproc": nproc}
+    said |= {"max_restarts": max_restarts, "preview": preview}
+    return run_training(data, out, made, said, no_cache)
 
 
 def predict(
@@ -113,7 +114,7 @@ def predict(
 
 def evaluate(
     model: Model,
-    data: Annotated[str, typer.Argument(help=HELP["data"], show_default=False)],
+    data: Data,
     as_json: Json = False,
 ) -> None:
     from kopal.classifier import load
@@ -121,7 +122,7 @@ def evaluate(
     from kopal.cli.screen import Screen, show_report
     from kopal.datasets import open_dataset
     from kopal.evaluate import evaluate_dataset
-    from kopal.pipeline import Ledger
+    from kopal.log import Ledger
 
     report, ledger, learned_from = evaluate_dataset(load(model), open_dataset(data))
     if as_json:

@@ -11,12 +11,14 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kopal import pipeline
+from kopal import log
 from kopal.cli.output import columns, pad, say, seconds, shown
 from kopal.datasets import Dataset
 from kopal.evaluate import Report
+from kopal.fit.curve import read_curve
 from kopal.fit.fitted import Fitted
 from kopal.fit.loop import Epoch
+from kopal.fit.lr_finder import Sweep
 from kopal.fit.scratch import Course
 from kopal.plan import Plan
 from kopal.run import Run
@@ -34,6 +36,7 @@ class Screen:
         self._task: Any = None
         self._what = ""
         self._started = self._said = 0.0
+        self._epochs: list[Epoch] = []
 
     @singledispatchmethod
     def __call__(self, noun: object) -> None:
@@ -61,7 +64,7 @@ class Screen:
         )
 
     @__call__.register
-    def _(self, progress: pipeline.Progress) -> None:
+    def _(self, progress: log.Progress) -> None:
         now = time.monotonic()
         if progress.what != self._what:
             self._close()
@@ -83,7 +86,7 @@ class Screen:
             self._close()
 
     @__call__.register
-    def _(self, ledger: pipeline.Ledger) -> None:
+    def _(self, ledger: log.Ledger) -> None:
         self._close()
         if not ledger.rows:
             return
@@ -97,7 +100,7 @@ class Screen:
             say(f"  and {len(ledger.rows) - len(rows)} more")
 
     @__call__.register
-    def _(self, note: pipeline.Note) -> None:
+    def _(self, note: log.Note) -> None:
         self._close()
         say(f"note: {note.text}")
 
@@ -105,24 +108,44 @@ class Screen:
     def _(self, course: Course) -> None:
         self._close()
         height, width, channels = course.net.image
+        epochs = f"at most {course.epochs} epochs" if course.epochs else "epochs"
+        budget = f", {seconds(course.budget)} in all" if course.budget else ""
         say(
             f"plan: {course.net.name} from pixels {height} x {width} x {channels}, {course.parameters:,} parameters\n"
-            f"      {course.photos} photos to learn from, {course.validation} to validate on; engine {course.engine}\n"
-            f"      at most {course.epochs} epochs of about {seconds(course.epoch_seconds)}\n"
+            f"      {course.photos} photos to learn from, {course.validation} to validate on\n"
+            f"      {course.how}\n"
+            f"      {epochs} of about {seconds(course.epoch_seconds)}{budget}\n"
             f"      it starts from random weights: large nets need many thousands of photos\n"
         )
-        say("epoch  train loss  validation loss  accuracy  images/s")
+        self._course = course
+
+    @__call__.register
+    def _(self, sweep: Sweep) -> None:
+        self._close()
+        say(f"learning rate {sweep.valley:.2g}, found by a sweep of {len(sweep.rates)} steps\n")
 
     @__call__.register
     def _(self, epoch: Epoch) -> None:
         self._close()
-        star = " *" if epoch.best else ""
+        if not self._epochs:
+            say("epoch  train loss  validation loss  accuracy      rate  images/s  left")
+        self._epochs.append(epoch)
         say(
             f"{epoch.number:5}  {epoch.train_loss:10.4f}  {epoch.validation_loss:15.4f}  "
-            f"{epoch.validation_accuracy:8.4f}  {epoch.images_per_second:8.0f}{star}"
+            f"{epoch.validation_accuracy:8.4f}  {epoch.rate:8.2g}  {epoch.images_per_second:8.0f}  "
+            f"{self._left(epoch)}{' *' if epoch.best else ''}".rstrip()
         )
         if epoch.stopped:
             say(f"stopped: {epoch.stopped}; the weights of the epoch with the last * are kept")
+            if remark := read_curve(self._epochs):
+                say(f"the curve: {remark}")
+
+    def _left(self, epoch: Epoch) -> str:
+        """How long it may still take, five characters wide."""
+        spent = sum(row.seconds for row in self._epochs)
+        left = [self._course.budget - spent] if self._course.budget else []
+        left += [(self._course.epochs - epoch.number) * epoch.seconds] if self._course.epochs else []
+        return f"{seconds(min(left)) if min(left) > 0 else '':5}"
 
     @__call__.register
     def _(self, fitted: Fitted) -> None:

@@ -26,7 +26,7 @@ class Fitted:
 
     A head on frozen features scores photos of the train part out of fold. A net learned from pixels has seen them, so
     their rows are NaN: nobody can mistake them for a measurement. `penalty` and `contenders` are the former's,
-    `history` the latter's.
+    `rate`, the learning rate, and `history` the latter's.
     """
 
     net: Net
@@ -35,4 +35,5 @@ class Fitted:
     scores: Scores
     penalty: float | None = None
     contenders: tuple[Contender, ...] = ()
+    rate: float | None = None
     history: tuple[Epoch, ...] = ()

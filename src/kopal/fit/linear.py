@@ -6,12 +6,14 @@ step in `LinearLearner.learn`). The same three serve pixels here and any table o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kopal.arrays import Labels, Pixels, Scores, cross_entropy, keep_heap, log_softmax, one_hot
+from kopal.arrays import Pixels, Scores, cross_entropy, keep_heap, log_softmax
+from kopal.fit.learner import Targets, distributions
 from kopal.fit.normalise import Normalisation
 
 Matrix = NDArray[np.float32]
@@ -59,9 +61,9 @@ class LinearLearner:
         self._velocity = np.zeros_like(w), np.zeros_like(b)
         self._folded = normalisation.rows(w.shape[1]) if normalisation else None
 
-    def learn(self, pixels: Pixels, labels: Labels, rate: float) -> float:
-        """One step on one batch (N, H, W, C); returns the loss before it."""
-        return self.learn_rows(_rows(pixels), one_hot(labels, len(self.b)), rate)
+    def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int) -> float:
+        """One step on one batch (N, H, W, C) with labels (N,) or distributions (N, K); see `Learner`."""
+        return self.learn_rows(_rows(pixels), distributions(targets, len(self.b)), rate)
 
     def learn_rows(self, x: Matrix, p: Matrix, rate: float) -> float:
         """One step on rows x (N, D) with targets p (N, K); returns the loss before it, without the penalty."""
@@ -84,6 +86,15 @@ class LinearLearner:
     def weights(self) -> dict[str, Matrix]:
         """A copy of the parameters, by name."""
         return {"w": self.w.copy(), "b": self.b.copy()}
+
+    def state(self) -> dict[str, Matrix]:
+        """The parameters, and the velocities that momentum gives them."""
+        return self.weights() | {f"velocity.{name}": v for name, v in zip("wb", self._velocity, strict=True)}
+
+    def restore(self, state: Mapping[str, Matrix]) -> None:
+        """The way back from `state`."""
+        self.w, self.b = state["w"].copy(), state["b"].copy()
+        self._velocity = state["velocity.w"].copy(), state["velocity.b"].copy()
 
     def _for_raw(self) -> tuple[Matrix, Matrix]:
         if not self._folded:

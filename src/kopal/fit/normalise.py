@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from kopal.arrays import Pixels
 from kopal.errors import DataError, UsageError
+from kopal.fit.learner import Photographs
 
 Way: TypeAlias = Literal["pixel", "image", "channel"]
 WAYS: tuple[Way, ...] = ("pixel", "image", "channel")
-BLOCK = 4096
+BLOCK = 256
 
 Matrix = NDArray[np.float32]
 
@@ -37,23 +38,24 @@ class Normalisation:
         return mean, np.tile(1 / self.deviation, times)
 
 
-def measure(pixels: Pixels, way: Way) -> Normalisation:
-    """The constants of one way, from training pixels (N, H, W, C) uint8, in blocks: no float copy of the set."""
+def measure(photographs: Photographs, way: Way) -> Normalisation:
+    """The constants of one way, from training photos, in blocks: no copy of the set."""
     if way not in WAYS:
         raise UsageError(f"unknown normalisation {way!r}", " or ".join(WAYS))
-    if not len(pixels):
+    if not len(photographs):
         raise DataError("no photos to take a mean of", "at least one")
-    total = np.zeros(pixels.shape[1:], np.float64)
-    squares = np.zeros(pixels.shape[3], np.float64)
-    for start in range(0, len(pixels), BLOCK):
-        block = pixels[start : start + BLOCK].astype(np.float64)
+    image = photographs.pixels.shape[1:]
+    total = np.zeros(image, np.float64)
+    squares = np.zeros(image[2], np.float64)
+    for start in range(0, len(photographs), BLOCK):
+        block = photographs.take(slice(start, start + BLOCK)).astype(np.float64)
         total += block.sum(axis=0)
         squares += np.square(block).sum(axis=(0, 1, 2))
-    image = total / len(pixels)
-    channel = image.mean(axis=(0, 1))
-    spread = np.sqrt(np.maximum(squares / (pixels.size / pixels.shape[3]) - np.square(channel), 0))
+    average = total / len(photographs)
+    channel = average.mean(axis=(0, 1))
+    spread = np.sqrt(np.maximum(squares / (len(photographs) * image[0] * image[1]) - np.square(channel), 0))
     # A channel that never varies carries nothing; 255 keeps it where it is.
     spread[spread == 0] = 255
-    mean = image if way == "image" else channel
+    mean = average if way == "image" else channel
     deviation = spread if way == "channel" else np.full_like(spread, 255)
     return Normalisation(mean.astype(np.float32), deviation.astype(np.float32))

@@ -1,37 +1,42 @@
-"""Learning a whole net from pixels: 80 / 10 / 10 parts, validation carved from train, the best weights kept."""
+"""Learning a whole net from pixels, in four steps: data, model, criterion and optimiser, loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import compress
+from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kopal.autograd import initialise
 from kopal.datasets import PARTS, Dataset
-from kopal.errors import UsageError
-from kopal.fit import engine, linear
-from kopal.fit.loop import Epoch, Learner, Photographs, epochs
-from kopal.fit.normalise import Normalisation, measure
+from kopal.errors import OutputError
+from kopal.fit.augment import PRESETS
+from kopal.fit.checkpoint import Checkpoints, Saved
+from kopal.fit.learner import Learner, Photographs
+from kopal.fit.loop import Epoch, Lesson, Place, steps
+from kopal.fit.lr_finder import sweep
+from kopal.fit.normalise import measure
+from kopal.fit.pupil import Pupil, pupil
+from kopal.fit.world import ALONE, World
 from kopal.images import FULL_SIDE, Geometry
+from kopal.log import Log, Note, Progress, silent
 from kopal.nets.describe import describe
-from kopal.nets.layers import Chain, Normalize
-from kopal.nets.linear import linear as linear_net
 from kopal.nets.net import Net
 from kopal.nets.registry import build
 from kopal.pixels import PixelPhotos, native_shape
 from kopal.recipes import Recipe
-from kopal.schedules import SCHEDULES
+from kopal.schedules import SCHEDULES, warmed_up
 from kopal.splits import parts
 from kopal.stopping import AnyOf, MaxSteps, NoImprovement, Rule, Settled
 
 HELD = 0.1
-ANY_SIZE = ("linear", "mlp")
-ANY_COLOUR = (*ANY_SIZE, "lenet5", "garment")
-Weights = Mapping[str, NDArray[np.float32]]
+ANY_SIZE = ("linear", "mlp", "resnet9")
+ANY_COLOUR = ("linear", "mlp", "lenet5", "garment", "resnet9")
+Weights = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,11 @@ class Course:
 
     net: Net
     parameters: int
-    engine: str
+    how: str
     photos: int
     validation: int
     epochs: int
+    budget: float
     epoch_seconds: float
 
 
@@ -54,6 +60,19 @@ class Learned:
     net: Net
     weights: Weights
     history: tuple[Epoch, ...]
+    rate: float
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where a training is kept while it goes on, and how often: after every epoch, and every so many steps (0: no).
+
+    Process 0 alone has `checkpoints` to write. `saved` is the training to go on with.
+    """
+
+    checkpoints: Checkpoints | None = None
+    every: int = 0
+    saved: Saved | None = None
 
 
 def geometry(recipe: Recipe, dataset: Dataset) -> Geometry:
@@ -86,42 +105,87 @@ def in_parts(photos: PixelPhotos, seed: int) -> PixelPhotos:
 def learn(
     recipe: Recipe,
     photos: PixelPhotos,
-    log: Callable[[Course | Epoch], None],
-    step: Callable[[int, int], None] = lambda done, of: None,
+    log: Log = silent,
+    keeping: Keeping = Keeping(),
+    world: World = ALONE,
+    speeds: Path | None = None,
+    spent: float = 0.0,
 ) -> Learned:
-    """Train on the train part; a tenth of it, no twin on both sides, validates. Photos of other parts are not seen."""
+    """Train on the train part; a tenth of it, no twin on both sides, validates. Photos of other parts are not seen.
+
+    `spent` are seconds of the budget that went before. Raises `KopalError`.
+    """
+    # Data
+    learning, validation = carved(recipe, photos)
+    # Model
+    image, classes = photos.pixels.shape[1:], len(photos.classes)
+    own = pupil(recipe, image, classes, measure(learning, recipe.normalise), world, speeds)
+    learner = own.make()
+    log(_course(recipe, own, learning, validation))
+    # Criterion and optimiser: the learner has them, and the rate is the recipe's or found
+    lesson = lesson_of(recipe, photos, len(validation), spent)
+    found: dict[str, Any] = dict(keeping.saved.found) if keeping.saved else {"rate": recipe.rate}
+    if not found["rate"]:
+        swept = sweep(learner, learning, lesson, world)
+        log(swept)
+        found["rate"] = swept.valley
+    lesson = replace(lesson, rates=rates(recipe, found["rate"]))
+    # Loop
+    start, best = Place(), learner.weights()
+    if keeping.saved:
+        start, best = keeping.saved.place, keeping.saved.best or best
+        learner.restore(keeping.saved.state)
+        log(Note(f"going on after epoch {len(start.history)}" + (f", step {start.step}" if start.photos else "")))
+    history = start.history
+    for place in steps(learner, learning, validation, lesson, world, start):
+        if epoch := place.ended:
+            history = place.history
+            best = learner.weights() if epoch.best else best
+            log(epoch)
+        else:
+            log(Progress("photos of the epoch", place.photos, place.of))
+        if place.ended or (keeping.every and place.step % keeping.every == 0 and not place.cut):
+            _keep(keeping, place, learner, best, found, log)
+    return Learned(own.net, own.finish(best), history, found["rate"])
+
+
+def carved(recipe: Recipe, photos: PixelPhotos) -> tuple[Photographs, Photographs]:
+    """The photos to learn from and those to validate on: a tenth of the train part, grouped and stratified."""
     train = photos.where("train")
-    labels = photos.labels[train]
-    validates = parts(labels, list(compress(photos.digests, train)), [HELD], recipe.seed, photos.classes) == 1
-    pixels = photos.pixels[train]
-    learning, validation = (Photographs(pixels[chosen], labels[chosen]) for chosen in (~validates, validates))
-    del pixels
-    rng = np.random.default_rng(recipe.seed)
-    normalisation = measure(learning.pixels, recipe.normalise)
-    net, learner, finish = _start(recipe, photos, normalisation, rng)
-    seconds = _epoch_seconds(_start(recipe, photos, normalisation, np.random.default_rng(0))[1], learning, recipe)
-    parameters = sum(row.parameters for row in describe(net))
-    log(Course(net, parameters, "numpy", len(learning), len(validation), recipe.epochs, seconds))
-    history: list[Epoch] = []
-    best = learner.weights()
-    rule, seed = stopping(recipe), recipe.seed
-    for epoch in epochs(learner, learning, validation, recipe.batch, rates(recipe), rule, seed, recipe.balance, step):
-        history.append(epoch)
-        if epoch.best:
-            best = learner.weights()
-        log(epoch)
-    return Learned(net, finish(best), tuple(history))
+    validates = parts(photos.labels[train], list(compress(photos.digests, train)), [HELD], recipe.seed, photos.classes)
+    learning, validation = (np.flatnonzero(train)[validates == number] for number in (0, 1))
+    return (
+        Photographs(photos.pixels, photos.labels[learning], learning),
+        Photographs(photos.pixels, photos.labels[validation], validation),
+    )
 
 
-def rates(recipe: Recipe) -> Callable[[float], float]:
-    """The learning rate after so many epochs."""
-    schedule = SCHEDULES[recipe.schedule]
-    return lambda epochs_done: recipe.rate * schedule(epochs_done / recipe.epochs)
+def lesson_of(recipe: Recipe, photos: PixelPhotos, validates: int, spent: float = 0.0) -> Lesson:
+    """The recipe's way through the photos, with what is left of its budget."""
+    held = int((~photos.where("train")).sum())
+    augment, seed, classes = PRESETS[recipe.augment], recipe.seed, len(photos.classes)
+    return Lesson(
+        recipe.batch,
+        rates(recipe, recipe.rate),
+        stopping(recipe),
+        seed,
+        recipe.epochs or float("inf"),
+        max(1.0, recipe.budget - spent) if recipe.budget else float("inf"),
+        held / validates,
+        recipe.balance,
+        lambda pixels, labels, images, epoch: augment.apply(pixels, labels, images, seed, epoch, classes),
+    )
+
+
+def rates(recipe: Recipe, rate: float) -> Callable[[float, Any], float]:
+    """The learning rate after a share of the training, given the validation losses so far."""
+    schedule = warmed_up(SCHEDULES[recipe.schedule], recipe.warmup)
+    return lambda done, losses: rate * schedule(done, losses)
 
 
 def stopping(recipe: Recipe) -> Rule:
-    """The recipe's three rules as one."""
-    rules: list[Rule] = [MaxSteps(recipe.epochs, "epochs")]
+    """The recipe's rules as one."""
+    rules: list[Rule] = [MaxSteps(recipe.epochs, "epochs")] if recipe.epochs else []
     if recipe.patience:
         rules.append(NoImprovement(recipe.patience, unit="epochs"))
     if recipe.settled:
@@ -129,43 +193,26 @@ def stopping(recipe: Recipe) -> Rule:
     return AnyOf(tuple(rules))
 
 
-def _start(
-    recipe: Recipe, photos: PixelPhotos, normalisation: Normalisation, rng: np.random.Generator
-) -> tuple[Net, Learner, Callable[[Weights], Weights]]:
-    """The net, its learner, and how the learner's weights become the net's."""
-    image: tuple[int, int, int] = photos.pixels.shape[1:]
-    classes = len(photos.classes)
-    if recipe.net == "linear":
-        w, b = linear.start(rng, classes, int(np.prod(image)))
-        if recipe.init != "normal":
-            w, b = initialise(recipe.init, rng, w.shape), np.zeros_like(b)
-        learner = linear.LinearLearner(normalisation, w, b, recipe.momentum, recipe.penalty)
-        return (
-            linear_net(classes, image),
-            learner,
-            lambda best: linear.as_net_weights(best["w"], best["b"], normalisation, image),
-        )
-    net = _normalised(build(recipe.net, classes, image), normalisation)
-    weights = engine.start(net, rng, recipe.init)
-    return net, engine.EngineLearner(net, weights, rng, recipe.momentum, recipe.penalty), lambda best: best
+def _keep(keeping: Keeping, place: Place, learner: Learner, best: Weights, found: dict[str, Any], log: Log) -> None:
+    if keeping.checkpoints is None:
+        return
+    try:
+        keeping.checkpoints.write(place, learner.state(), best, found)
+    except OutputError as error:
+        # Hours of training are worth more than a checkpoint; the one before is still whole.
+        log(Note(f"no checkpoint this time, the one before stays: {error.happened}"))
 
 
-def _normalised(net: Net, normalisation: Normalisation) -> Net:
-    """The net with the training photos' own mean and deviation in place of the published ones."""
-    if normalisation.mean.ndim > 1:
-        raise UsageError(
-            "a mean image with a convolutional net", "--normalise pixel or channel: a net may see any part"
-        )
-    mean, std = (tuple(float(value) / 255 for value in part) for part in (normalisation.mean, normalisation.deviation))
-    first, *rest = net.body.layers
-    if not isinstance(first[1], Normalize):
-        rest = [first, *rest]
-    return replace(net, body=Chain((("normalize", Normalize(mean, std)), *rest)))
+def _course(recipe: Recipe, own: Pupil, learning: Photographs, validation: Photographs) -> Course:
+    parameters = sum(row.parameters for row in describe(own.net))
+    seconds = _epoch_seconds(own.make(), learning, recipe)
+    return Course(own.net, parameters, own.how, len(learning), len(validation), recipe.epochs, recipe.budget, seconds)
 
 
 def _epoch_seconds(learner: Learner, learning: Photographs, recipe: Recipe) -> float:
     batch = min(recipe.batch, len(learning))
-    learner.learn(learning.pixels[:batch], learning.labels[:batch], recipe.rate)
+    pixels, labels = learning.take(np.arange(batch)), learning.labels[:batch]
+    learner.learn(pixels, labels, 1e-6, batch)
     started = perf_counter()
-    learner.learn(learning.pixels[:batch], learning.labels[:batch], recipe.rate)
+    learner.learn(pixels, labels, 1e-6, batch)
     return (perf_counter() - started) * len(learning) / batch

@@ -17,6 +17,7 @@ from kopal.nets.linear import linear
 from kopal.nets.mlp import mlp
 from kopal.nets.net import Net
 from kopal.nets.resnet import BLOCKS, resnet
+from kopal.nets.resnet9 import resnet9
 from kopal.nets.vgg import GROUPS, vgg
 
 Image = tuple[int, int, int]
@@ -55,6 +56,7 @@ _NETS: dict[str, Small | ForImageNet] = {
     "mlp": Small(partial(mlp, (256, 128)), (28, 28, 1)),
     "lenet5": Small(lenet5, (32, 32, 1)),
     "garment": Small(garment, (28, 28, 1)),
+    "resnet9": Small(partial(resnet9, 32), (32, 32, 3)),
     "alexnet-2012": ForImageNet(alexnet_2012),
     "alexnet-one-tower": ForImageNet(alexnet_one_tower),
     "alexnet": ForImageNet(alexnet),

@@ -1,0 +1,190 @@
+"""A net as PyTorch runs it: `torch.nn.functional` under one module that holds the weights by name.
+
+Pixels stay uint8 (N, H, W, C) until they are inside: turned to (N, C, H, W) without a copy they lie channels-last in
+memory, which convolutions on a CPU like best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kopal.errors import UsageError
+from kopal.nets.describe import parameter_shapes
+from kopal.nets.layers import (
+    Activation,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Custom,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    LocalResponseNorm,
+    MaxPool,
+    Normalize,
+    Padding,
+)
+from kopal.nets.net import Net
+from kopal.nets.run import Table, run
+
+Weights: TypeAlias = Mapping[str, Tensor]
+Array = NDArray[np.float32]
+STATISTICS = ("running_mean", "running_var")
+
+
+class TorchNet(nn.Module):
+    """A net with its weights: parameters that learn, and batch norm's running statistics as buffers.
+
+    `channels_last` says how activations lie in memory. In training mode dropout drops, and every batch norm that has
+    a learning weight uses its batch and moves its statistics; a frozen one does neither.
+    """
+
+    def __init__(self, net: Net, weights: Mapping[str, NDArray[Any]], channels_last: bool = True) -> None:
+        super().__init__()
+        self.net = net
+        self.channels_last = channels_last
+        self.names = tuple(parameter_shapes(net))
+        for name in self.names:
+            array = torch.from_numpy(np.array(weights[name], np.float32))
+            if channels_last and array.ndim == 4:
+                array = array.contiguous(memory_format=torch.channels_last)
+            if name.endswith(STATISTICS):
+                self.register_buffer(_key(name), array)
+            else:
+                self.register_parameter(_key(name), nn.Parameter(array))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters and buffers under the net's own names, the tensors themselves."""
+        return {name: getattr(self, _key(name)) for name in self.names}
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels uint8 (N, H, W, C) → scores float32 (N, K)."""
+        return forward(self.net, self.tensors(), pixels, self.channels_last, self.training)
+
+
+def forward(net: Net, weights: Weights, pixels: Tensor, channels_last: bool, training: bool = False) -> Tensor:
+    """Pixels uint8 (N, H, W, C) → what the net computes of them, float32."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    x = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout)
+    return run(net.body, weights, x, table(training)).float()
+
+
+def _key(name: str) -> str:
+    # PyTorch keeps the dot for submodules.
+    return name.replace(".", "/")
+
+
+def table(training: bool = False) -> Table[Tensor, Tensor]:
+    """The leaves as PyTorch's functions, for `kopal.nets.run.run`."""
+
+    def batch_norm(layer: BatchNorm, path: str, weights: Weights, x: Tensor) -> Tensor:
+        weight, bias, mean, var = (weights[f"{path}.{name}"] for name in ("weight", "bias", *STATISTICS))
+        moves = training and weight.requires_grad
+        return F.batch_norm(x, mean, var, weight, bias, moves, layer.momentum, layer.epsilon)
+
+    def dropout(layer: Dropout, path: str, weights: Weights, x: Tensor) -> Tensor:
+        return F.dropout(x, layer.rate, training)
+
+    return Table(
+        {**_LEAVES, BatchNorm: batch_norm, Dropout: dropout},
+        add=lambda path, first, second: first + second,
+        multiply=lambda path, x, gate: x * gate,
+        concat=lambda path, branches: torch.cat(branches, dim=1),
+    )
+
+
+def _padded(x: Tensor, padding: Padding, value: float = 0.0) -> tuple[Tensor, tuple[int, int]]:
+    """What PyTorch's windows can pad themselves, the same on opposite sides, is left to them."""
+    top, left, bottom, right = padding
+    if (top, left) == (bottom, right):
+        return x, (top, left)
+    return F.pad(x, (left, right, top, bottom), value=value), (0, 0)
+
+
+def _conv(layer: Conv, path: str, weights: Weights, x: Tensor) -> Tensor:
+    bias = weights[f"{path}.bias"] if layer.bias else None
+    x, padding = _padded(x, layer.padding)
+    return F.conv2d(x, weights[f"{path}.weight"], bias, layer.stride, padding, layer.dilation, layer.groups)
+
+
+def _linear(layer: Linear, path: str, weights: Weights, x: Tensor) -> Tensor:
+    return F.linear(x, weights[f"{path}.weight"], weights[f"{path}.bias"] if layer.bias else None)
+
+
+def _normalize(layer: Normalize, path: str, weights: Weights, x: Tensor) -> Tensor:
+    # (x / 255 - mean) / std as one multiplication and one addition
+    mean, std = np.array(layer.mean, np.float64), np.array(layer.std, np.float64)
+    scale, shift = (
+        torch.from_numpy(part.astype(np.float32)).to(x.device, x.dtype).view(-1, 1, 1)
+        for part in (1 / (255 * std), -mean / std)
+    )
+    return torch.addcmul(shift, x, scale)
+
+
+def _activation(layer: Activation, path: str, weights: Weights, x: Tensor) -> Tensor:
+    return _ACTIVATIONS[layer.name](x)
+
+
+def _max_pool(layer: MaxPool, path: str, weights: Weights, x: Tensor) -> Tensor:
+    # PyTorch pads at most half a window, the same on opposite sides.
+    top, left, bottom, right = layer.padding
+    if (top, left) != (bottom, right) or 2 * top > layer.kernel[0] or 2 * left > layer.kernel[1]:
+        x, top, left = F.pad(x, (left, right, top, bottom), value=float("-inf")), 0, 0
+    return F.max_pool2d(x, layer.kernel, layer.stride, (top, left), ceil_mode=layer.ceil)
+
+
+def _avg_pool(layer: AvgPool, path: str, weights: Weights, x: Tensor) -> Tensor:
+    top, left, bottom, right = layer.padding
+    if any(layer.padding):
+        x = F.pad(x, (left, right, top, bottom))
+    return F.avg_pool2d(x, layer.kernel, layer.stride)
+
+
+def _global_avg_pool(layer: GlobalAvgPool, path: str, weights: Weights, x: Tensor) -> Tensor:
+    return x.mean((2, 3), keepdim=True)
+
+
+def _local_response_norm(layer: LocalResponseNorm, path: str, weights: Weights, x: Tensor) -> Tensor:
+    return F.local_response_norm(x, layer.size, layer.alpha, layer.beta, layer.k)
+
+
+def _flatten(layer: Flatten, path: str, weights: Weights, x: Tensor) -> Tensor:
+    return x.flatten(1)
+
+
+def _custom(layer: Custom, path: str, weights: Weights, x: Tensor) -> Tensor:
+    raise UsageError(
+        f"{path}: {layer.function.__name__} is a function of kopal's own engine",
+        "layers that PyTorch has",
+        "train it with --engine numpy",
+    )
+
+
+_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "silu": F.silu,
+}
+
+_LEAVES: Mapping[type, Callable[[Any, str, Weights, Tensor], Tensor]] = {
+    Custom: _custom,
+    Conv: _conv,
+    LocalResponseNorm: _local_response_norm,
+    Linear: _linear,
+    Activation: _activation,
+    MaxPool: _max_pool,
+    AvgPool: _avg_pool,
+    GlobalAvgPool: _global_avg_pool,
+    Flatten: _flatten,
+    Normalize: _normalize,
+}

@@ -1,0 +1,86 @@
+"""The command `train` at work: alone, or as one of several processes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from kopal.cli.output import quoted, say, shown, this_command
+from kopal.cli.screen import Screen
+from kopal.errors import UsageError
+from kopal.fit.pupil import engine_of, require_torch
+from kopal.fit.world import ALONE, World
+from kopal.pipeline import assist, train
+from kopal.recipes import Recipe
+from kopal.ways import starts_from_imagenet
+
+OPTIONS = {"rate": "--lr", "penalty": "--l2"}
+OF_BOTH_WAYS = ("net", "weights")
+
+
+def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, Any], no_cache: bool) -> int:
+    """Train, alone or in the process that PyTorch's launcher made of this one → the exit code; `said` is what the user said."""
+    if starts_from_imagenet(recipe):
+        _refuse_idle(said)
+    if said["preview"]:
+        _preview(data, recipe, said["preview"])
+    elif said["nproc"]:
+        from kopal.cli.launch import launch
+
+        return launch(said["nproc"], said["max_restarts"] or 0)
+    elif int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        _together(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
+    else:
+        _train(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
+    return 0
+
+
+def _train(
+    data: str, out: Path | None, recipe: Recipe, cache: bool, resume: bool, every: int, world: World = ALONE
+) -> None:
+    with Screen() as screen:
+        run = train(data, out, recipe, cache, screen, resume, every, world)
+    say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
+
+
+def _together(data: str, out: Path | None, recipe: Recipe, cache: bool, resume: bool, every: int) -> None:
+    """One of several processes: the first trains and tells, the others learn along."""
+    if engine_of(recipe) != "torch":
+        raise UsageError(
+            f"several processes with --net {recipe.net} on kopal's own engine", "PyTorch", "add --engine torch"
+        )
+    require_torch()
+    from kopal.fit.distributed import joined, left
+
+    world = joined(recipe.device)
+    # The launcher starts everything again after a failure: then the training goes on, as with --resume.
+    resume = resume or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    try:
+        if world.rank:
+            assist(data, recipe, world, cache, resume)
+        else:
+            _train(data, out, recipe, cache, resume, every, world)
+    finally:
+        left()
+
+
+def _refuse_idle(said: dict[str, Any]) -> None:
+    """Raises `UsageError` for options of learning from pixels where features are frozen: they would do nothing."""
+    idle = [name for name, value in said.items() if value is not None and name not in OF_BOTH_WAYS]
+    if idle:
+        raise UsageError(
+            f"{', '.join(OPTIONS.get(name, '--' + name.replace('_', '-')) for name in idle)} would do nothing: the net's features are frozen",
+            "options of learning from pixels together with it",
+            "add --weights none, or a --net without embedded weights",
+        )
+
+
+def _preview(data: str, recipe: Recipe, file: Path) -> None:
+    from kopal.files import write_bytes
+    from kopal.preview import preview
+    from kopal.report.formats import picture_kind
+
+    kind = picture_kind(file)
+    write_bytes(file, preview(data, recipe, kind))
+    say(f"drawn in {shown(file)}; nothing was trained")

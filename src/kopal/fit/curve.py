@@ -1,0 +1,40 @@
+"""Reading the loss curve, as the lecture's part 20 does: was the rate too low, good, high, did it learn by heart?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isfinite
+
+from kopal.fit.loop import Epoch
+
+FEWEST = 3
+"""Epochs from which a curve has a shape."""
+STILL_FALLING = 0.03
+"""Of the loss of the epoch before: so much less in the last one means that more epochs would go on gaining."""
+RISEN = 1.1
+"""Validation loss over its least, while the training loss falls: learning by heart."""
+
+
+def read_curve(history: Sequence[Epoch]) -> str:
+    """What the losses of a training say about its rate and its length, or "" where they are too few to say."""
+    if not isfinite(history[-1].validation_loss):
+        return "it diverged: the learning rate is too high"
+    if len(history) < FEWEST:
+        return ""
+    train = [epoch.train_loss for epoch in history]
+    validation = [epoch.validation_loss for epoch in history]
+    ups = sum(later > earlier for earlier, later in pairwise(train))
+    if min(train) > 0.95 * train[0]:
+        return "flat: the learning rate is too low, or so high that nothing is gained; kopal lr-find tells which"
+    if ups > len(train) // 3:
+        return "the training loss jumps up and down: the learning rate is high"
+    if validation[-1] > RISEN * min(validation) and train[-1] < train[-2]:
+        best = validation.index(min(validation)) + 1
+        return (
+            f"after epoch {best} it learned by heart: the training loss still falls, the validation loss rises; "
+            "more photos, --augment or --l2 help"
+        )
+    if train[-1] < (1 - STILL_FALLING) * train[-2] and validation[-1] <= min(validation):
+        return "still falling at the end: more epochs, or a higher rate, would gain more"
+    return "it fell fast, then levelled out: a good rate"

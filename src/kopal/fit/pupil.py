@@ -1,0 +1,119 @@
+"""From a recipe to a net that is ready to learn: architecture, first weights, engine. Step two of four: the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kopal.autograd import initialise
+from kopal.errors import UsageError
+from kopal.fit import engine, linear
+from kopal.fit.learner import Learner
+from kopal.fit.normalise import Normalisation
+from kopal.fit.stepping import Stepping, stepping
+from kopal.fit.world import World
+from kopal.nets.layers import Chain, Normalize
+from kopal.nets.linear import linear as linear_net
+from kopal.nets.net import Net
+from kopal.nets.registry import build
+from kopal.recipes import Recipe
+
+Weights = Mapping[str, NDArray[Any]]
+SMALL = ("linear", "mlp", "lenet5", "garment")
+"""Nets that our own engine trains as fast as PyTorch, without the seconds that its import takes."""
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """A net and how to train it: `make` gives a fresh learner, each time the same; `finish` its weights as the net's.
+
+    `how` says in words what computes.
+    """
+
+    net: Net
+    make: Callable[[], Learner]
+    finish: Callable[[Weights], Weights]
+    how: str
+
+
+def pupil(
+    recipe: Recipe,
+    image: tuple[int, int, int],
+    classes: int,
+    normalisation: Normalisation,
+    world: World,
+    speeds: Path | None,
+) -> Pupil:
+    """The recipe's net for an image (H, W, C) and its learner. `speeds` is the file of `fit/speed.py`."""
+    how = stepping(recipe)
+    if engine_of(recipe) == "numpy" and recipe.net == "linear" and _by_hand(how):
+        return _linear(recipe, image, classes, normalisation)
+    net = _normalised(build(recipe.net, classes, image), normalisation)
+    weights = engine.start(net, np.random.default_rng(recipe.seed), recipe.init)
+    if engine_of(recipe) == "numpy":
+        return Pupil(net, lambda: engine.EngineLearner(net, weights, how, recipe.seed), _as_it_is, "engine numpy")
+    require_torch()
+    from kopal.fit.torch_pupil import ready  # noqa: PLC0415 - PyTorch takes seconds: only where it is wanted
+
+    make, words = ready(recipe, net, weights, how, world, speeds)
+    return Pupil(net, make, _as_it_is, words)
+
+
+def engine_of(recipe: Recipe) -> str:
+    """What computes the gradients: as the recipe says, else our own engine for small nets and where PyTorch lacks."""
+    if recipe.engine != "auto":
+        return recipe.engine
+    return "torch" if recipe.net not in SMALL and torch_is_there() else "numpy"
+
+
+def torch_is_there() -> bool:
+    """Whether PyTorch can be imported; looks without importing."""
+    return find_spec("torch") is not None
+
+
+def require_torch() -> None:
+    """Raises `UsageError`, with the command that installs it, where PyTorch is missing."""
+    if not torch_is_there():
+        raise UsageError("PyTorch is not installed", "the package torch", "pip install 'kopal[torch]'")
+
+
+def _by_hand(how: Stepping) -> bool:
+    """Whether the steps are those whose gradient stands in `fit/linear.py`."""
+    return how == Stepping(momentum=how.momentum, penalty=how.penalty)
+
+
+def _linear(recipe: Recipe, image: tuple[int, int, int], classes: int, normalisation: Normalisation) -> Pupil:
+    def make() -> Learner:
+        rng = np.random.default_rng(recipe.seed)
+        w, b = linear.start(rng, classes, int(np.prod(image)))
+        if recipe.init != "normal":
+            w, b = initialise(recipe.init, rng, w.shape), np.zeros_like(b)
+        return linear.LinearLearner(normalisation, w, b, recipe.momentum, recipe.penalty)
+
+    def finish(weights: Weights) -> Weights:
+        return linear.as_net_weights(weights["w"], weights["b"], normalisation, image)
+
+    return Pupil(linear_net(classes, image), make, finish, "engine numpy, the gradient by hand")
+
+
+def _as_it_is(weights: Weights) -> Weights:
+    return weights
+
+
+def _normalised(net: Net, normalisation: Normalisation) -> Net:
+    """The net with the training photos' own mean and deviation in place of the published ones."""
+    if normalisation.mean.ndim > 1:
+        raise UsageError(
+            "a mean image with a convolutional net", "--normalise pixel or channel: a net may see any part"
+        )
+    mean, std = (tuple(float(value) / 255 for value in part) for part in (normalisation.mean, normalisation.deviation))
+    first, *rest = net.body.layers
+    if not isinstance(first[1], Normalize):
+        rest = [first, *rest]
+    return replace(net, body=Chain((("normalize", Normalize(mean, std)), *rest)))

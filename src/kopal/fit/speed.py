@@ -1,0 +1,71 @@
+"""How PyTorch should compute a net on this machine: device, number format, order in memory. Measured, not guessed.
+
+bfloat16 makes ResNet a third faster on processors that multiply it, and EfficientNet slower on the same ones; most nets
+want channels last, the smallest do not. A few steps of each settle it; the answer is kept, so that the next training of
+the same net here computes the same numbers without asking.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+
+from kopal.files import write_json
+
+STEPS = 2
+WORTH = 0.9
+"""Fewer bits must save a tenth of the time, or they are not worth their rounding."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`device` by PyTorch's name, activations rounded to `bfloat16` or not, channels last in memory or not."""
+
+    device: str = "cpu"
+    bfloat16: bool = False
+    channels_last: bool = True
+
+    def in_words(self) -> str:
+        """As the plan of a training names it."""
+        return f"{self.device}, {'bfloat16' if self.bfloat16 else 'float32'}{', channels last' * self.channels_last}"
+
+
+def choose(candidates: list[Choice], step: Callable[[Choice], Callable[[], object]]) -> Choice:
+    """The fastest candidate; `step(choice)` makes a training step to time. bfloat16 must win clearly."""
+    if len(candidates) == 1:
+        return candidates[0]
+    seconds = {choice: _seconds(step(choice)) * (1 if not choice.bfloat16 else 1 / WORTH) for choice in candidates}
+    return min(seconds, key=lambda choice: seconds[choice])
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    step()
+    times = []
+    for _ in range(STEPS):
+        started = perf_counter()
+        step()
+        times.append(perf_counter() - started)
+    return min(times)
+
+
+def remembered(file: Path | None, key: str, measure: Callable[[], Choice]) -> Choice:
+    """The choice kept in `file` under `key`, or a fresh measurement, which is then kept there."""
+    known = _read(file)
+    if key in known:
+        return known[key]
+    choice = measure()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {name: asdict(kept) for name, kept in {**known, key: choice}.items()})
+    return choice
+
+
+def _read(file: Path | None) -> dict[str, Choice]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8")) if file is not None else {}
+        return {key: Choice(**choice) for key, choice in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):  # not there, or damaged: to be measured anew
+        return {}

@@ -1,0 +1,142 @@
+"""A net that learns in PyTorch: forward, loss, backward, step, on whatever device and in as many processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from kopal.arrays import Pixels, Scores
+from kopal.backends.torch_backend import TorchNet, forward
+from kopal.fit.learner import Targets
+from kopal.fit.speed import Choice
+from kopal.fit.stepping import Stepping
+from kopal.fit.world import ALONE, World
+from kopal.nets.net import Net
+
+Array = NDArray[Any]
+
+
+@final
+class TorchLearner:
+    """A net under way in PyTorch. What a step does depends on the state and on `seed`, never on a hidden generator."""
+
+    def __init__(
+        self,
+        net: Net,
+        weights: Mapping[str, Array],
+        stepping: Stepping,
+        seed: int,
+        choice: Choice = Choice(),  # noqa: B008 - frozen
+        world: World = ALONE,
+    ) -> None:
+        self._stepping, self._seed, self._choice, self._world = stepping, seed, choice, world
+        self._device = torch.device(choice.device)
+        self._net = TorchNet(net, weights, choice.channels_last).to(self._device).train()
+        self._tensors = self._net.tensors()
+        self._model: torch.nn.Module = self._net
+        if world.size > 1:
+            self._model = DistributedDataParallel(self._net)
+        self._optimiser = _optimiser(self._tensors, stepping, self._device)
+        self._average = {name: tensor.detach().clone() for name, tensor in self._tensors.items()}
+        if not stepping.average:
+            self._average.clear()
+        self._steps = 0
+
+    def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int) -> float:
+        """One step on pixels (n, H, W, C) and labels (n,) or distributions (n, K); see `Learner`."""
+        # Dropout draws from a generator of this step alone, so that a resumed training drops what it would have.
+        torch.manual_seed(int(np.random.SeedSequence([self._seed, self._steps, self._world.rank]).generate_state(1)[0]))
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        with self._autocast():
+            scores = self._model(self._sent(pixels))
+        loss = F.cross_entropy(
+            scores, self._sent(targets), reduction="sum", label_smoothing=self._stepping.smoothing
+        ).div(of)
+        # Processes average their gradients: each scales its share of the mean up before.
+        torch.autograd.backward(loss * self._world.size)
+        if self._stepping.clip:
+            torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._stepping.clip)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        self._steps += 1
+        if self._average:
+            self._follow(1 - self._stepping.kept(self._steps))
+        return loss.item()
+
+    def scores(self, pixels: Pixels) -> Scores:
+        """Pixels (N, H, W, C) → scores (N, K), of the running average where there is one."""
+        with torch.inference_mode(), self._autocast():
+            scores = forward(self._net.net, self._answering(), self._sent(pixels), self._choice.channels_last)
+        found: Scores = scores.cpu().numpy()
+        return found
+
+    def weights(self) -> dict[str, Array]:
+        """A copy of all weights, of the running average where there is one."""
+        return {name: _array(tensor) for name, tensor in self._answering().items()}
+
+    def state(self) -> dict[str, Array]:
+        """Weights, the optimiser's memory and the running average, by name."""
+        state = {f"weights.{name}": _array(tensor) for name, tensor in self._tensors.items()}
+        state |= {f"average.{name}": _array(tensor) for name, tensor in self._average.items()}
+        for name, tensor in self._tensors.items():
+            for key, memory in self._optimiser.state.get(tensor, {}).items():
+                if memory is not None:
+                    state[f"optimiser.{key}.{name}"] = _array(memory)
+        return state | {"steps": np.array(self._steps)}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """The way back from `state`."""
+        with torch.no_grad():
+            for prefix, tensors in (("weights", self._tensors), ("average", self._average)):
+                for name, tensor in tensors.items():
+                    tensor.copy_(torch.from_numpy(state[f"{prefix}.{name}"]))
+            for key in {full.split(".")[1] for full in state if full.startswith("optimiser.")}:
+                for name, tensor in self._tensors.items():
+                    if (memory := state.get(f"optimiser.{key}.{name}")) is not None:
+                        # Laid out in memory as the weight is; the count of steps is one number.
+                        like = tensor if memory.shape == tuple(tensor.shape) else torch.empty(memory.shape)
+                        kept = torch.empty_like(like, requires_grad=False).copy_(torch.from_numpy(memory))
+                        self._optimiser.state[tensor][key] = kept
+        self._steps = int(state["steps"])
+
+    def _answering(self) -> Mapping[str, Tensor]:
+        return self._average or self._tensors
+
+    def _follow(self, share: float) -> None:
+        mean, now = list(self._average.values()), [tensor.detach() for tensor in self._tensors.values()]
+        torch._foreach_lerp_(mean, now, share)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._choice.bfloat16)
+
+    def _sent(self, array: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+def _optimiser(tensors: Mapping[str, Tensor], stepping: Stepping, device: torch.device) -> torch.optim.Optimizer:
+    """PyTorch's own, over two groups: what multiplies decays, biases and the scales of norms do not."""
+    learned = [tensor for tensor in tensors.values() if tensor.requires_grad]
+    groups = [
+        {"params": [tensor for tensor in learned if tensor.ndim > 1], "weight_decay": stepping.penalty},
+        {"params": [tensor for tensor in learned if tensor.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    fused = device.type in ("cpu", "cuda")
+    if stepping.optimiser == "sgd":
+        return torch.optim.SGD(
+            groups, lr=1.0, momentum=stepping.momentum, nesterov=stepping.nesterov, fused=fused or None
+        )
+    kind = torch.optim.AdamW if stepping.optimiser == "adamw" else torch.optim.Adam
+    return kind(groups, lr=1.0, fused=fused or None)
+
+
+def _array(tensor: Tensor) -> Array:
+    return np.array(tensor.detach().cpu().numpy(), order="C")

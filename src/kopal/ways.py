@@ -1,0 +1,161 @@
+"""The two ways of learning: a head on the frozen features of a pretrained net, or a whole net from pixels."""
+
+from __future__ import annotations
+
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from kopal import audit
+from kopal.backends.onnx_backend import classifier_model
+from kopal.classifier import run_session, session
+from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
+from kopal.errors import UsageError
+from kopal.features import Backbone, read
+from kopal.fingerprints import fingerprint
+from kopal.fit import scratch
+from kopal.fit.checkpoint import Checkpoints
+from kopal.fit.fitted import Fitted
+from kopal.fit.frozen import fit
+from kopal.fit.pupil import engine_of
+from kopal.fit.world import World
+from kopal.ledger import LedgerRow
+from kopal.log import Ledger, Log, Note, Progress
+from kopal.nets.registry import build
+from kopal.nets.weights import PRETRAINED, pretrained_weights
+from kopal.parallel import ordered
+from kopal.pixels import PixelPhotos, pixel_context, read_pixels
+from kopal.plan import plan
+from kopal.recipes import OF_FEATURES, OF_PIXELS, Recipe
+from kopal.run import CHECKPOINT
+from kopal.store import Store, cache_folder
+
+SCORED_AT_ONCE = 256
+SPEEDS = "speed.json"
+
+Learned: TypeAlias = tuple[Fitted, Labelled, tuple[LedgerRow, ...]]
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a training meets but its result does not depend on: the cache, where checkpoints go and how often (0 steps:
+    after epochs only), whether to go on from one, the processes that train together, when it began.
+    """
+
+    world: World
+    began: float
+    cache: bool = True
+    folder: Path | None = None
+    every: int = 0
+    resume: bool = False
+
+
+def starts_from_imagenet(recipe: Recipe) -> bool:
+    """Whether a recipe takes the features of a pretrained net: where it says so, or where a package carries them."""
+    return recipe.weights == "imagenet" or (recipe.weights == "auto" and recipe.net in PRETRAINED)
+
+
+def used_knobs(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without the knobs that its way of learning does not have."""
+    return recipe.as_json(without=OF_PIXELS if starts_from_imagenet(recipe) else OF_FEATURES)
+
+
+def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
+    """A head on the features of a frozen, pretrained net, computed once and kept."""
+    backbone = embedded_backbone(recipe.net)
+    with closing(Store(cache_folder(), backbone.context)) if around.cache else nullcontext() as store:
+        log(plan(dataset, backbone, store, recipe))
+        photos, rows = read(dataset, backbone, store, lambda done, of: log(Progress("photos", done, of)))
+        if store and store.fault:
+            log(Note(store.fault))
+    _tell(photos, rows, dataset, log)
+    fitted = fit(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
+    log(fitted)
+    return fitted, photos, rows
+
+
+def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
+    """A whole net, trained from pixels; calibration and test are scored by the very graph that is saved."""
+    geometry = scratch.geometry(recipe, dataset)
+    with closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store:
+        photos, rows = read_pixels(dataset, geometry, store, lambda done, of: log(Progress("photos", done, of)))
+        if store and store.fault:
+            log(Note(store.fault))
+    _tell(photos, rows, dataset, log)
+    photos = scratch.in_parts(photos, recipe.seed)
+    speeds = cache_folder() / SPEEDS if around.cache else None
+    # A rate too high overflows; the loop says so once and in words. PyTorch's threads are not to wait for NumPy's.
+    with np.errstate(all="ignore"), threadpool_limits(1 if engine_of(recipe) == "torch" else None, user_api="blas"):
+        keeping, spent = _keeping(recipe, photos, around), perf_counter() - around.began
+        learned = scratch.learn(recipe, photos, log, keeping, around.world, speeds, spent)
+    # The other processes of a training by several are done: the first alone judges and writes.
+    nobody = np.empty((0, len(photos.classes)), np.float32)
+    scores = nobody if around.world.rank else _held_scores(learned, photos)
+    fitted = Fitted(learned.net, learned.weights, geometry, scores, rate=learned.rate, history=learned.history)
+    return fitted, photos, rows
+
+
+def _held_scores(learned: scratch.Learned, photos: PixelPhotos) -> NDArray[np.float32]:
+    scores = np.full((len(photos), len(photos.classes)), np.nan, np.float32)
+    held = np.flatnonzero(~photos.where("train"))
+    graph = session(classifier_model(learned.net, learned.weights, 1.0, len(photos.classes)).SerializeToString())
+    batches = (held[first : first + SCORED_AT_ONCE] for first in range(0, len(held), SCORED_AT_ONCE))
+    for batch, found in ordered(
+        lambda rows: (rows, run_session(graph, photos.pixels[rows], photos.geometry)[0]), batches
+    ):
+        scores[batch] = found
+    return scores
+
+
+def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances) -> scratch.Keeping:
+    """Where this training is kept, and the one to go on with: process 0 reads it, all of them get it."""
+    if around.every and recipe.settled:
+        raise UsageError(
+            "checkpoints within an epoch together with --settled, which compares whole epochs",
+            "one of the two",
+            "leave out --checkpoint-every: the end of every epoch is kept anyway",
+        )
+    identity = {
+        **used_knobs(recipe),
+        "engine": engine_of(recipe),
+        "processes": around.world.size,
+        "classes": list(photos.classes),
+        "photos": fingerprint(photos),
+    }
+    checkpoints = Checkpoints(around.folder / CHECKPOINT if around.folder else Path(CHECKPOINT), identity)
+    saved = None
+    if around.resume:
+        saved = checkpoints.unpacked(around.world.from_first(checkpoints.read() if around.folder else b""))
+    return scratch.Keeping(checkpoints if around.folder else None, around.every, saved)
+
+
+def embedded_backbone(name: str) -> Backbone:
+    """The frozen net of that name with the weights that its package carries, cut before its head."""
+    if name not in PRETRAINED:
+        raise UsageError(f"net {name!r} has no embedded weights", f"one of: {', '.join(PRETRAINED)}")
+    net = build(name)
+    weights = pretrained_weights(net)
+    body = net.without_head()
+    kept = {key: value for key, value in weights.items() if not key.startswith("head.")}
+    return Backbone(body, kept, PRETRAINED[name].geometry)
+
+
+def _tell(photos: Labelled, rows: tuple[LedgerRow, ...], dataset: Dataset, log: Log) -> None:
+    """What was left out and what is odd, before the fitting; stops where too little is left."""
+    enough = min(_counts(photos)) >= FEWEST
+    log(Ledger(rows, len(dataset), complete=not enough))
+    check_learnable(photos.classes, _counts(photos), "readable photos")
+    audit.check_different(photos)
+    for remark in audit.remarks(photos):
+        log(Note(remark))
+
+
+def _counts(photos: Labelled) -> list[int]:
+    counts = np.bincount(photos.labels[photos.where("train")], minlength=len(photos.classes))
+    return [int(count) for count in counts]
