@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kopal.datasets import Dataset, expand, from_folder
-from kopal.datasets.folder import natural
+from kopal.datasets.tree import natural
 from kopal.errors import DataError, UnreadableImage, UsageError
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="names that only Linux keeps apart")

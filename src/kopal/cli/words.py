@@ -21,7 +21,8 @@ HELP = {
     "doctor": "Show versions, processor, caches and one timing.",
     "cache": "Show the cache of computed features, or clear it.",
     "--version": "Show the version and exit.",
-    "data": "A folder of class folders, a folder with train/val/test inside, or: digits, fashion-mnist.",
+    "data": "A folder of class folders, or one with train/val/test inside, or either as .zip, .tar or .tar.gz; "
+    "or: digits, fashion-mnist.",
     "--out": "The run's folder, new or empty; without it, the next free runs/<folder>-<n>.",
     "--seed": "Deals the photos into folds.",
     "--effort": 'quick, balanced, or best: a larger net, efficientnet-lite2, from the extra package of "backbones".',

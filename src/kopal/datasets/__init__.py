@@ -1,9 +1,10 @@
-"""Labelled sets as manifests, from a folder or by name. Pixels are read later, once."""
+"""Labelled sets as manifests, from a folder, from an archive or by name. Pixels are read later, once."""
 
 from __future__ import annotations
 
 import os
 
+from kopal.datasets.archive import from_archive, is_archive
 from kopal.datasets.dataset import FEWEST, PARTS, Dataset, Labelled, Part, Source, check_learnable
 from kopal.datasets.folder import expand, from_folder
 from kopal.datasets.named import NAMED, fashion_mnist_folder
@@ -19,13 +20,14 @@ __all__ = [
     "check_learnable",
     "expand",
     "fashion_mnist_folder",
+    "from_archive",
     "from_folder",
     "open_dataset",
 ]
 
 
 def open_dataset(data: str | os.PathLike[str]) -> Dataset:
-    """A folder of photos, or one of the names in `NAMED` where no folder of that name stands here."""
+    """A folder of photos, an archive of one, or one of the names in `NAMED` where nothing of that name stands here."""
     if isinstance(data, str) and data in NAMED and not os.path.exists(data):
         return NAMED[data]()
-    return from_folder(data)
+    return from_archive(data) if is_archive(data) else from_folder(data)

@@ -1,0 +1,73 @@
+"""Folders and files wherever they lie, on disk or in an archive: what is passed over, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+class Entry(NamedTuple):
+    """What stands in a folder: its name there, and the path that names it alone."""
+
+    name: str
+    path: str
+    is_folder: bool
+
+
+class Tree(Protocol):
+    """The one seam between folders on disk and folders in an archive."""
+
+    def entries(self, folder: str) -> Iterable[Entry]:
+        """All that stands in a folder, in any order. Raises `UsageError` where it cannot be listed."""
+        ...
+
+    def identity(self, folder: str) -> Hashable:
+        """Equal for two paths that lead to one folder."""
+        ...
+
+
+def entries(tree: Tree, folder: str) -> list[Entry]:
+    """What stands in a folder without droppings, in natural order of names (2 before 10)."""
+    kept = [entry for entry in tree.entries(folder) if not ignored(entry.name)]
+    return sorted(kept, key=lambda entry: natural(entry.name))
+
+
+def walk(tree: Tree, folder: str, root: str | None = None) -> Iterator[str]:
+    """Every file below a folder, in natural order of names, links followed, no loop walked twice.
+
+    A link back to `root`, or to any folder on the way down from it, is a loop.
+    """
+    yield from _walk(tree, folder, {tree.identity(root)} if root else set())
+
+
+def _walk(tree: Tree, folder: str, above: set[Hashable]) -> Iterator[str]:
+    here = tree.identity(folder)
+    # Only a folder that lies above itself is a loop; the same folder linked twice side by side is not.
+    if here in above:
+        return
+    for entry in entries(tree, folder):
+        if entry.is_folder:
+            yield from _walk(tree, entry.path, above | {here})
+        else:
+            yield entry.path
+
+
+def ignored(name: str) -> bool:
+    """Hidden files, thumbnail caches and other droppings that nobody means as photos."""
+    return name.startswith(".") or name.lower() in IGNORED
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """A sort key in which photo2 comes before photo10."""
+    pieces: list[tuple[int, int, str]] = []
+    for letter in name:
+        if letter.isascii() and letter.isdecimal():
+            if pieces and pieces[-1][0] == 0:
+                pieces[-1] = (0, pieces[-1][1] * 10 + int(letter), pieces[-1][2] + letter)
+            else:
+                pieces.append((0, int(letter), letter))
+        else:
+            pieces.append((1, 0, letter))
+    return tuple(pieces)
