@@ -81,7 +81,7 @@ def train(
     from kopal.cli.training import run_training
     from kopal.recipes import recipe
 
-    said = {
+    said: dict[str, Any] = {
         "net": net, "weights": weights, "image_size": image_size, "epochs": epochs, "budget": budget,
         "patience": patience, "settled": settled, "rate": rate, "schedule": schedule, "warmup": warmup, "batch": batch,
         "optimiser": optimiser, "momentum": momentum, "nesterov": nesterov, "penalty": penalty, "smoothing": smoothing,

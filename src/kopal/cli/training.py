@@ -20,7 +20,7 @@ OF_BOTH_WAYS = ("net", "weights")
 
 
 def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, Any], no_cache: bool) -> int:
-    """Train, alone or in the process that PyTorch's launcher made of this one → the exit code; `said` is what the user said."""
+    """Train, alone or as the process that PyTorch's launcher started → the exit code; `said` is what the user said."""
     if starts_from_imagenet(recipe):
         _refuse_idle(said)
     if said["preview"]:
@@ -29,7 +29,7 @@ def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, An
         from kopal.cli.launch import launch
 
         return launch(said["nproc"], said["max_restarts"] or 0)
-    elif int(os.environ.get("WORLD_SIZE", 1)) > 1:
+    elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
         _together(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
     else:
         _train(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
@@ -67,10 +67,14 @@ def _together(data: str, out: Path | None, recipe: Recipe, cache: bool, resume: 
 
 def _refuse_idle(said: dict[str, Any]) -> None:
     """Raises `UsageError` for options of learning from pixels where features are frozen: they would do nothing."""
-    idle = [name for name, value in said.items() if value is not None and name not in OF_BOTH_WAYS]
+    idle = [
+        OPTIONS.get(name, "--" + name.replace("_", "-"))
+        for name, value in said.items()
+        if value is not None and name not in OF_BOTH_WAYS
+    ]
     if idle:
         raise UsageError(
-            f"{', '.join(OPTIONS.get(name, '--' + name.replace('_', '-')) for name in idle)} would do nothing: the net's features are frozen",
+            f"{', '.join(idle)} would do nothing: the net's features are frozen",
             "options of learning from pixels together with it",
             "add --weights none, or a --net without embedded weights",
         )

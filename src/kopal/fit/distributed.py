@@ -60,9 +60,9 @@ class Processes:
 
 
 def joined(device: str) -> World:
-    """This process in the group that its environment names. Raises `TogetherError` where the others do not come."""
+    """A member of the group that the environment names. Raises `TogetherError` where the others do not come."""
     on_cuda = device in ("auto", "cuda") and torch.cuda.is_available()
-    own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if on_cuda else torch.device("cpu")
+    own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if on_cuda else torch.device("cpu")
     if on_cuda:
         torch.cuda.set_device(own)
     try:
