@@ -84,8 +84,8 @@ def kopal_step(name: str) -> object:
     from kopal.fit.engine import EngineLearner, start
     from kopal.nets.registry import build
 
-    net, rng = build(name), np.random.default_rng(0)
-    learner = EngineLearner(net, start(net, rng, "he"), rng, momentum=0.9, penalty=0.0)
+    net = build(name)
+    learner = EngineLearner(net, start(net, np.random.default_rng(0), "he"))
     return lambda pixels, labels: learner.learn(pixels, labels, 0.01)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from header import once, print_header
 from kopal.datasets import open_dataset
 from kopal.fit import linear
+from kopal.fit.learner import Photographs
 from kopal.fit.normalise import measure
 from kopal.images import Geometry
 from kopal.pixels import read_pixels
@@ -37,7 +38,7 @@ def main() -> None:
     print_header(__doc__.splitlines()[0])
     pixels, labels, test_pixels, test_labels, classes = load(options.data)
     print(f"n = {len(labels)} to train, {len(test_labels)} to test, {pixels.shape[1:]}, {classes} classes")
-    normalisation = measure(pixels, "channel")
+    normalisation = measure(Photographs(pixels, labels), "channel")
 
     def learner() -> linear.LinearLearner:
         w, b = linear.start(np.random.default_rng(0), classes, pixels[0].size)

@@ -9,7 +9,6 @@ net = mlp((64,) * 9, 4, (8, 8, 1))
 pixels = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 1), dtype=np.uint8)
 labels = np.arange(64) % 4
 for init in ("normal", "he"):
-    rng = np.random.default_rng(0)
-    learner = EngineLearner(net, start(net, rng, init), rng, momentum=0.9, penalty=0.0)
+    learner = EngineLearner(net, start(net, np.random.default_rng(0), init))
     losses = [learner.learn(pixels, labels, 0.02) for _ in range(100)]
     print(f"{init:6} {losses[0]:.2f} -> {losses[-1]:.2f}")

@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from kopal.arrays import one_hot
 from kopal.fit import linear
+from kopal.fit.learner import Photographs
 from kopal.fit.linear import LinearLearner, as_net_weights
 from kopal.fit.normalise import measure
 from kopal.fit.softmax_regression import SoftmaxRegression
@@ -85,6 +86,10 @@ def test_weights_start_normal_with_the_lectures_sigma() -> None:
     assert abs(w.mean()) < 1e-5
 
 
+def photographs(pixels: np.ndarray) -> Photographs:
+    return Photographs(pixels, np.zeros(len(pixels), np.int64))
+
+
 @pytest.mark.parametrize("way", ["pixel", "image", "channel"])
 def test_the_normalisation_ends_up_inside_the_saved_graph(way: Any) -> None:
     from kopal.backends.onnx_backend import classifier_model
@@ -93,7 +98,7 @@ def test_the_normalisation_ends_up_inside_the_saved_graph(way: Any) -> None:
 
     rng = np.random.default_rng(2)
     pixels = rng.integers(0, 256, (9, 5, 4, 3), dtype=np.uint8)
-    normalisation = measure(pixels, way)
+    normalisation = measure(photographs(pixels), way)
     w, b = linear.start(rng, 3, 60, sigma=0.1)
     learner = LinearLearner(normalisation, w, b)
     net = linear_net(3, (5, 4, 3))
@@ -105,11 +110,11 @@ def test_each_normalisation_takes_off_what_it_says() -> None:
     rng = np.random.default_rng(3)
     pixels = (rng.integers(0, 100, (50, 6, 6, 3)) + np.array([0, 50, 100])).astype(np.uint8)
     flat = pixels.reshape(50, -1, 3)
-    by_pixel = measure(pixels, "pixel").flat(pixels).reshape(flat.shape)
+    by_pixel = measure(photographs(pixels), "pixel").flat(pixels).reshape(flat.shape)
     np.testing.assert_allclose(by_pixel.mean(axis=(0, 1)), 0, atol=1e-5)
-    by_image = measure(pixels, "image").flat(pixels)
+    by_image = measure(photographs(pixels), "image").flat(pixels)
     np.testing.assert_allclose(by_image.mean(axis=0), 0, atol=1e-5)
-    by_channel = measure(pixels, "channel").flat(pixels).reshape(flat.shape)
+    by_channel = measure(photographs(pixels), "channel").flat(pixels).reshape(flat.shape)
     np.testing.assert_allclose(by_channel.mean(axis=(0, 1)), 0, atol=1e-4)
     np.testing.assert_allclose(by_channel.std(axis=(0, 1)), 1, atol=1e-4)
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kopal.errors import DataError, Diverged, UsageError
-from kopal.fit.loop import Epoch, Photographs, epochs
+from kopal.fit.learner import Photographs
+from kopal.fit.loop import Epoch, Lesson, epochs
 from kopal.schedules import SCHEDULES
 from kopal.splits import parts
 from kopal.stopping import AnyOf, MaxSteps, NoImprovement, Rule, Settled
@@ -24,7 +25,7 @@ class Script:
         self.rates: list[float] = []
         self.seen: list[int] = []
 
-    def learn(self, pixels: np.ndarray, labels: np.ndarray, rate: float) -> float:
+    def learn(self, pixels: np.ndarray, labels: np.ndarray, rate: float, of: int) -> float:
         self.rates.append(rate)
         self.seen.extend(pixels[:, 0, 0, 0].tolist())
         return 1.0
@@ -42,9 +43,13 @@ def photographs(count: int) -> Photographs:
     return Photographs(pixels, np.zeros(count, np.int64))
 
 
+def lesson(stop: Rule, seed: int = 0, batch: int = 5) -> Lesson:
+    return Lesson(batch, lambda done, losses: 0.1, stop, seed)
+
+
 def run(margins: list[float], stop: Rule, seed: int = 0) -> tuple[list[Epoch], Script]:
     learner = Script(margins, batches=3)
-    history = list(epochs(learner, photographs(12), photographs(4), 5, lambda done: 0.1, stop, seed))
+    history = list(epochs(learner, photographs(12), photographs(4), lesson(stop, seed)))
     return history, learner
 
 
@@ -73,32 +78,42 @@ def test_each_rule_ends_the_training_and_says_why() -> None:
 
 def test_the_rate_follows_its_schedule_within_an_epoch() -> None:
     learner = Script([1, 2], batches=3)
-    rule = MaxSteps(2)
-    list(epochs(learner, photographs(12), photographs(4), 5, lambda done: SCHEDULES["cosine"](done / 2), rule, 0))
+    list(epochs(learner, photographs(12), photographs(4), Lesson(5, SCHEDULES["cosine"], MaxSteps(2), epochs=2)))
     assert learner.rates[0] == 1
     assert all(np.diff(learner.rates) < 0)
-    assert SCHEDULES["cosine"](1.0) == pytest.approx(0)
-    assert SCHEDULES["constant"](0.7) == 1
+    assert SCHEDULES["cosine"](1.0, []) == pytest.approx(0)
+    assert SCHEDULES["constant"](0.7, []) == 1
 
 
 def test_divergence_stops_with_step_and_advice() -> None:
     class Broken(Script):
-        def learn(self, pixels: np.ndarray, labels: np.ndarray, rate: float) -> float:
-            super().learn(pixels, labels, rate)
-            return float("nan") if len(self.rates) == 5 else 1.0
+        def __init__(self, margins: list[float], batches: int, at: int) -> None:
+            super().__init__(margins, batches)
+            self.at = at
 
-    with pytest.raises(Diverged, match="step 5") as caught:
-        list(epochs(Broken([1, 2, 3], 3), photographs(12), photographs(4), 5, lambda done: 0.1, MaxSteps(3), 0))
+        def learn(self, pixels: np.ndarray, labels: np.ndarray, rate: float, of: int) -> float:
+            super().learn(pixels, labels, rate, of)
+            return float("nan") if len(self.rates) == self.at else 1.0
+
+    def history(at: int) -> list[Epoch]:
+        return list(epochs(Broken([1, 2, 3], 3, at), photographs(12), photographs(4), lesson(MaxSteps(3))))
+
+    # In the first epoch there is nothing to keep; later the epochs that went well are.
+    with pytest.raises(Diverged, match="step 2") as caught:
+        history(2)
     assert "lower the learning rate" in caught.value.fix
+    first, second = history(5)
+    assert first.best and not second.best
+    assert "step 5" in second.stopped and "lower the learning rate" in second.stopped
 
 
 def test_no_photos_and_no_batch_are_errors() -> None:
     learner = Script([1], 3)
     for train, validation in ((photographs(0), photographs(4)), (photographs(4), photographs(0))):
         with pytest.raises(DataError):
-            list(epochs(learner, train, validation, 5, lambda done: 0.1, MaxSteps(1), 0))
+            list(epochs(learner, train, validation, lesson(MaxSteps(1))))
     with pytest.raises(UsageError, match="batch size"):
-        list(epochs(learner, photographs(4), photographs(4), 0, lambda done: 0.1, MaxSteps(1), 0))
+        list(epochs(learner, photographs(4), photographs(4), lesson(MaxSteps(1), batch=0)))
 
 
 @settings(max_examples=60, deadline=None)

@@ -38,7 +38,7 @@ def test_it_trains_and_the_file_gives_the_same_numbers(page: ModuleType) -> None
     digits = load_digits()
     pixels = np.round(digits.images * 255 / 16).astype(np.uint8)[..., None]
     rng = np.random.default_rng(0)
-    learner = EngineLearner(net, start(net, rng, "he"), rng, momentum=0.9, penalty=0.0)
+    learner = EngineLearner(net, start(net, rng, "he"))
     for _ in range(6):
         for chosen in np.array_split(rng.permutation(1500), 24):
             learner.learn(pixels[chosen], digits.target[chosen], 0.1)

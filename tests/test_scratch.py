@@ -122,13 +122,14 @@ def test_a_net_with_embedded_weights_can_start_from_none_and_does_not_claim_them
 
 
 def test_balance_draws_every_class_as_often() -> None:
-    from kopal.fit.loop import Photographs, epochs
+    from kopal.fit.learner import Photographs
+    from kopal.fit.loop import Lesson, epochs
     from kopal.stopping import MaxSteps
 
     seen: list[int] = []
 
     class Counting:
-        def learn(self, pixels: np.ndarray, labels: np.ndarray, rate: float) -> float:
+        def learn(self, pixels: np.ndarray, labels: np.ndarray, rate: float, of: int) -> float:
             seen.extend(labels.tolist())
             return 1.0
 
@@ -140,7 +141,7 @@ def test_balance_draws_every_class_as_often() -> None:
 
     labels = np.repeat([0, 1], [900, 100])
     photos = Photographs(np.zeros((1000, 1, 1, 1), np.uint8), labels)
-    list(epochs(Counting(), photos, photos, 100, lambda done: 0.1, MaxSteps(1), 0, balance=True))
+    list(epochs(Counting(), photos, photos, Lesson(100, lambda done, losses: 0.1, MaxSteps(1), balance=True)))
     assert 0.45 < np.mean(seen) < 0.55
 
 
@@ -208,8 +209,7 @@ def test_ten_layers_started_at_sigma_0_001_do_not_move(small: Path, tmp_path: Pa
     labels = np.arange(30) % 3
     moved = {}
     for init in ("normal", "he"):
-        rng = np.random.default_rng(0)
-        learner = EngineLearner(net, start(net, rng, init), rng, 0.9, 0.0)
+        learner = EngineLearner(net, start(net, np.random.default_rng(0), init))
         losses = [learner.learn(pixels, labels, 0.02) for _ in range(60)]
         moved[init] = losses[0] - losses[-1]
     assert abs(moved["normal"]) < 0.01

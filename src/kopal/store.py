@@ -12,6 +12,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from kopal.errors import OutputError
 
 FILE = "store.sqlite"
+SHARING_ATTEMPTS = 100
 
 
 def cache_folder() -> Path:
@@ -50,7 +52,7 @@ class Store:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(folder / FILE, timeout=30, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            _share(self._connection)
             # A crash of the machine may cost the last batches, never the file.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(
@@ -112,6 +114,19 @@ class Store:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _share(connection: sqlite3.Connection) -> None:
+    """Let readers and one writer work at once. SQLite does not wait when two processes ask for that at once: we do."""
+    for attempt in range(SHARING_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if attempt == SHARING_ATTEMPTS - 1:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _checksum(key: bytes, data: bytes) -> bytes:

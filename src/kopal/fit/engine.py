@@ -47,14 +47,14 @@ class EngineLearner:
     norm then sees half a batch.
     """
 
-    def __init__(self, net: Net, weights: Mapping[str, Array], stepping: Stepping, seed: int) -> None:
+    def __init__(self, net: Net, weights: Mapping[str, Array], stepping: Stepping = Stepping(), seed: int = 0) -> None:  # noqa: B008
         keep_heap()
         self._net, self._stepping, self._seed, self._steps = net, stepping, seed, 0
         self._weights = learning(weights)
         self._optimiser = _optimiser(tensors(self._weights), stepping)
         self._average = {name: array.copy() for name, array in weights.items()} if stepping.average else {}
 
-    def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int) -> float:
+    def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int = 0) -> float:
         """One step on one batch (N, H, W, C) with labels (N,) or distributions (N, K); see `Learner`."""
         # Dropout draws from a generator of this step alone, so that a resumed training drops what it would have.
         rng = np.random.default_rng([self._seed, self._steps])

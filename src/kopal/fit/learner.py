@@ -24,8 +24,8 @@ def distributions(targets: Targets, classes: int, smoothing: float = 0.0) -> NDA
 class Learner(Protocol):
     """A model that is being trained, on whatever engine."""
 
-    def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int) -> float:
-        """One step: forward, loss, backward, update; on `of` photos, of which other processes may have some.
+    def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int = 0) -> float:
+        """One step: forward, loss, backward, update; on `of` photos, where other processes have some of them.
 
         Returns this process's share of the mean loss before the step: the sum over its photos, divided by `of`.
         """

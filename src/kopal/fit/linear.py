@@ -61,7 +61,7 @@ class LinearLearner:
         self._velocity = np.zeros_like(w), np.zeros_like(b)
         self._folded = normalisation.rows(w.shape[1]) if normalisation else None
 
-    def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int) -> float:
+    def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int = 0) -> float:
         """One step on one batch (N, H, W, C) with labels (N,) or distributions (N, K); see `Learner`."""
         return self.learn_rows(_rows(pixels), distributions(targets, len(self.b)), rate)
 

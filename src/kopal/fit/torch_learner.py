@@ -31,8 +31,8 @@ class TorchLearner:
         self,
         net: Net,
         weights: Mapping[str, Array],
-        stepping: Stepping,
-        seed: int,
+        stepping: Stepping = Stepping(),  # noqa: B008 - frozen
+        seed: int = 0,
         choice: Choice = Choice(),  # noqa: B008 - frozen
         world: World = ALONE,
     ) -> None:
@@ -49,7 +49,7 @@ class TorchLearner:
             self._average.clear()
         self._steps = 0
 
-    def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int) -> float:
+    def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int = 0) -> float:
         """One step on pixels (n, H, W, C) and labels (n,) or distributions (n, K); see `Learner`."""
         # Dropout draws from a generator of this step alone, so that a resumed training drops what it would have.
         torch.manual_seed(int(np.random.SeedSequence([self._seed, self._steps, self._world.rank]).generate_state(1)[0]))
@@ -59,7 +59,7 @@ class TorchLearner:
             scores = self._model(self._sent(pixels))
         loss = F.cross_entropy(
             scores, self._sent(targets), reduction="sum", label_smoothing=self._stepping.smoothing
-        ).div(of)
+        ).div(of or len(pixels))
         # Processes average their gradients: each scales its share of the mean up before.
         torch.autograd.backward(loss * self._world.size)
         if self._stepping.clip:
