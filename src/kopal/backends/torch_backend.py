@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kopal.errors import UsageError
+from kopal.errors import PixelsError, UsageError, WeightsError
 from kopal.nets.describe import parameter_shapes
 from kopal.nets.layers import (
     Activation,
@@ -43,7 +43,7 @@ STATISTICS = ("running_mean", "running_var")
 class TorchNet(nn.Module):
     """A net with its weights: parameters that learn, and batch norm's running statistics as buffers.
 
-    `channels_last` says how activations lie in memory. In training mode dropout drops, and every batch norm that has
+    Raises `WeightsError` where one is missing. `channels_last` says how activations lie in memory. In training mode dropout drops, and every batch norm that has
     a learning weight uses its batch and moves its statistics; a frozen one does neither.
     """
 
@@ -53,6 +53,8 @@ class TorchNet(nn.Module):
         self.channels_last = channels_last
         self.names = tuple(parameter_shapes(net))
         for name in self.names:
+            if name not in weights:
+                raise WeightsError(f"the weights lack {name}", "every array that the net needs, by full name")
             array = torch.from_numpy(np.array(weights[name], np.float32))
             if channels_last and array.ndim == 4:
                 array = array.contiguous(memory_format=torch.channels_last)
@@ -71,7 +73,12 @@ class TorchNet(nn.Module):
 
 
 def forward(net: Net, weights: Weights, pixels: Tensor, channels_last: bool, training: bool = False) -> Tensor:
-    """Pixels uint8 (N, H, W, C) → what the net computes of them, float32."""
+    """Pixels uint8 (N, H, W, C) → what the net computes of them, float32. Raises `PixelsError` for another size."""
+    if tuple(pixels.shape[1:]) != net.image:
+        height, width, channels = net.image
+        raise PixelsError(
+            f"net {net.name} got pixels of shape {tuple(pixels.shape)}", f"(N, {height}, {width}, {channels})"
+        )
     layout = torch.channels_last if channels_last else torch.contiguous_format
     x = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout)
     return run(net.body, weights, x, table(training)).float()
@@ -101,12 +108,12 @@ def table(training: bool = False) -> Table[Tensor, Tensor]:
     )
 
 
-def _padded(x: Tensor, padding: Padding, value: float = 0.0) -> tuple[Tensor, tuple[int, int]]:
+def _padded(x: Tensor, padding: Padding) -> tuple[Tensor, tuple[int, int]]:
     """What PyTorch's windows can pad themselves, the same on opposite sides, is left to them."""
     top, left, bottom, right = padding
     if (top, left) == (bottom, right):
         return x, (top, left)
-    return F.pad(x, (left, right, top, bottom), value=value), (0, 0)
+    return F.pad(x, (left, right, top, bottom)), (0, 0)
 
 
 def _conv(layer: Conv, path: str, weights: Weights, x: Tensor) -> Tensor:
@@ -136,9 +143,17 @@ def _activation(layer: Activation, path: str, weights: Weights, x: Tensor) -> Te
 def _max_pool(layer: MaxPool, path: str, weights: Weights, x: Tensor) -> Tensor:
     # PyTorch pads at most half a window, the same on opposite sides.
     top, left, bottom, right = layer.padding
-    if (top, left) != (bottom, right) or 2 * top > layer.kernel[0] or 2 * left > layer.kernel[1]:
-        x, top, left = F.pad(x, (left, right, top, bottom), value=float("-inf")), 0, 0
-    return F.max_pool2d(x, layer.kernel, layer.stride, (top, left), ceil_mode=layer.ceil)
+    if (top, left) == (bottom, right) and 2 * top <= layer.kernel[0] and 2 * left <= layer.kernel[1]:
+        return F.max_pool2d(x, layer.kernel, layer.stride, (top, left), ceil_mode=layer.ceil)
+    padded = F.pad(x, (left, right, top, bottom), value=float("-inf"))
+    z = F.max_pool2d(padded, layer.kernel, layer.stride, ceil_mode=layer.ceil)
+    if not layer.ceil:
+        return z
+    # A hanging window must start before the padding at the end, which PyTorch now takes for image.
+    rows, columns = (
+        -(-(side + before) // step) for side, before, step in zip(x.shape[2:], (top, left), layer.stride, strict=True)
+    )
+    return z[..., :rows, :columns]
 
 
 def _avg_pool(layer: AvgPool, path: str, weights: Weights, x: Tensor) -> Tensor:
