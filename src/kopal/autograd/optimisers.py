@@ -28,7 +28,7 @@ class Optimiser(Protocol):
         """Move every weight that has a gradient, then forget the gradients."""
 
     def memory(self) -> dict[str, Array]:
-        """What it remembers of the steps so far, as arrays by name, to be saved."""
+        """A copy of what it remembers of the steps so far, as arrays by name, to be saved."""
 
     def remember(self, memory: Mapping[str, Array]) -> None:
         """The way back from `memory`."""
@@ -90,7 +90,7 @@ class SGD:
 
     def memory(self) -> dict[str, Array]:
         """The velocities by weight."""
-        return dict(self.velocity)
+        return {name: array.copy() for name, array in self.velocity.items()}
 
     def remember(self, memory: Mapping[str, Array]) -> None:
         """The way back from `memory`."""
@@ -99,12 +99,17 @@ class SGD:
 
 @dataclass
 class Adam:
-    """A step of about `rate` in every direction: the mean gradient over its root mean square; arXiv:1412.6980."""
+    """A step of about `rate` in every direction: the mean gradient over its root mean square; arXiv:1412.6980.
+
+    `decay` adds decay · w to the gradient of what `decays` chooses, and the root then divides it again: see AdamW.
+    """
 
     weights: Mapping[str, Tensor]
     rate: float = 0.001
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
+    decay: float = 0.0
+    decays: Decays = matrices_only
     moments: dict[str, _Moments] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +119,8 @@ class Adam:
         """Move every weight that has a gradient, then forget the gradients."""
         _check_rate(self.rate)
         for name, weight, g in _with_gradients(self.weights):
+            if self.decay and self.decays(name, weight):
+                g = g + self.decay * weight.array
             moments = self.moments.setdefault(name, _Moments.none_yet(weight.array))
             weight.array -= moments.step(g, self.rate, self.betas, self.epsilon)
 
@@ -187,7 +194,7 @@ class _Moments:
 
 def _written(moments: Mapping[str, _Moments]) -> dict[str, Array]:
     return {
-        f"{part}.{name}": np.asarray(getattr(own, part))
+        f"{part}.{name}": np.array(getattr(own, part))
         for name, own in moments.items()
         for part in ("mean", "square", "seen")
     }

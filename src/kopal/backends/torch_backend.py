@@ -43,8 +43,9 @@ STATISTICS = ("running_mean", "running_var")
 class TorchNet(nn.Module):
     """A net with its weights: parameters that learn, and batch norm's running statistics as buffers.
 
-    Raises `WeightsError` where one is missing. `channels_last` says how activations lie in memory. In training mode dropout drops, and every batch norm that has
-    a learning weight uses its batch and moves its statistics; a frozen one does neither.
+    Raises `WeightsError` where one is missing. `channels_last` says how activations lie in memory. In training mode
+    dropout drops, and every batch norm that has a learning weight uses its batch and moves its statistics; a frozen
+    one does neither.
     """
 
     def __init__(self, net: Net, weights: Mapping[str, NDArray[Any]], channels_last: bool = True) -> None:

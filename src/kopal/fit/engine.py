@@ -50,7 +50,7 @@ class EngineLearner:
     def __init__(self, net: Net, weights: Mapping[str, Array], stepping: Stepping = Stepping(), seed: int = 0) -> None:  # noqa: B008
         keep_heap()
         self._net, self._stepping, self._seed, self._steps = net, stepping, seed, 0
-        self._weights = learning(weights)
+        self._weights = learning({name: array.copy() for name, array in weights.items()})
         self._optimiser = _optimiser(tensors(self._weights), stepping)
         self._average = {name: array.copy() for name, array in weights.items()} if stepping.average else {}
 
@@ -60,13 +60,16 @@ class EngineLearner:
         rng = np.random.default_rng([self._seed, self._steps])
         scores = forward(self._net, self._weights, planes(pixels), training=True, rng=rng)
         loss = cross_entropy(scores, distributions(targets, scores.shape[1], self._stepping.smoothing))
+        if of:
+            loss = loss * (len(pixels) / of)
         loss.backward()
         clip(tensors(self._weights), self._stepping.clip)
         self._optimiser.rate = rate
         self._optimiser.step()
         self._steps += 1
+        now, kept = arrays(self._weights), self._stepping.kept(self._steps)
         for name, mean in self._average.items():
-            mean += (1 - self._stepping.kept(self._steps)) * (arrays(self._weights)[name] - mean)
+            mean += (1 - kept) * (now[name] - mean)
         return loss.item()
 
     def scores(self, pixels: Pixels) -> Scores:
@@ -98,7 +101,7 @@ class EngineLearner:
 def _optimiser(weights: Mapping[str, Tensor], stepping: Stepping) -> Optimiser:
     match stepping.optimiser:
         case "adam":
-            return Adam(weights)
+            return Adam(weights, decay=stepping.penalty)
         case "adamw":
             return AdamW(weights, decay=stepping.penalty)
         case _:

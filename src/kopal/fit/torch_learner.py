@@ -38,6 +38,7 @@ class TorchLearner:
     ) -> None:
         self._stepping, self._seed, self._choice, self._world = stepping, seed, choice, world
         self._device = torch.device(choice.device)
+        self._forked = [self._device] if self._device.type == "cuda" else []
         self._net = TorchNet(net, weights, choice.channels_last).to(self._device).train()
         self._tensors = self._net.tensors()
         self._model: torch.nn.Module = self._net
@@ -51,11 +52,11 @@ class TorchLearner:
 
     def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int = 0) -> float:
         """One step on pixels (n, H, W, C) and labels (n,) or distributions (n, K); see `Learner`."""
-        # Dropout draws from a generator of this step alone, so that a resumed training drops what it would have.
-        torch.manual_seed(int(np.random.SeedSequence([self._seed, self._steps, self._world.rank]).generate_state(1)[0]))
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        with self._autocast():
+        with torch.random.fork_rng(self._forked), self._autocast():
+            # Dropout draws from a generator of this step alone, so that a resumed training drops what it would have.
+            torch.manual_seed(self._seed_of_step())
             scores = self._model(self._sent(pixels))
         loss = F.cross_entropy(
             scores, self._sent(targets), reduction="sum", label_smoothing=self._stepping.smoothing
@@ -94,6 +95,7 @@ class TorchLearner:
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """The way back from `state`."""
+        self._optimiser.state.clear()
         with torch.no_grad():
             for prefix, tensors in (("weights", self._tensors), ("average", self._average)):
                 for name, tensor in tensors.items():
@@ -101,10 +103,7 @@ class TorchLearner:
             for key in {full.split(".")[1] for full in state if full.startswith("optimiser.")}:
                 for name, tensor in self._tensors.items():
                     if (memory := state.get(f"optimiser.{key}.{name}")) is not None:
-                        # Laid out in memory as the weight is; the count of steps is one number.
-                        like = tensor if memory.shape == tuple(tensor.shape) else torch.empty(memory.shape)
-                        kept = torch.empty_like(like, requires_grad=False).copy_(torch.from_numpy(memory))
-                        self._optimiser.state[tensor][key] = kept
+                        self._optimiser.state[tensor][key] = self._like(tensor, memory)
         self._steps = int(state["steps"])
 
     def _answering(self) -> Mapping[str, Tensor]:
@@ -114,11 +113,23 @@ class TorchLearner:
         mean, now = list(self._average.values()), [tensor.detach() for tensor in self._tensors.values()]
         torch._foreach_lerp_(mean, now, share)
 
+    def _like(self, weight: Tensor, memory: Array) -> Tensor:
+        """What the optimiser remembers of a weight, in memory as the weight lies; or its count of steps, one number."""
+        if memory.shape == tuple(weight.shape):
+            return torch.empty_like(weight, requires_grad=False).copy_(torch.from_numpy(memory))
+        # Fused steps are counted where the weights are, others on the CPU.
+        return torch.tensor(memory, device=self._device if self._optimiser.param_groups[0]["fused"] else "cpu")
+
+    def _seed_of_step(self) -> int:
+        return int(np.random.SeedSequence([self._seed, self._steps, self._world.rank]).generate_state(1)[0])
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._choice.bfloat16)
 
     def _sent(self, array: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        # PyTorch warns of memory that it may not write to, though nothing here would.
+        kind = array.dtype if array.dtype == np.uint8 else np.float32 if array.dtype.kind == "f" else np.int64
+        return torch.from_numpy(np.require(array, kind, ["C", "W"])).to(self._device)
 
 
 def _optimiser(tensors: Mapping[str, Tensor], stepping: Stepping, device: torch.device) -> torch.optim.Optimizer:
