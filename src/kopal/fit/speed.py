@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
+from kopal.errors import OutputError
 from kopal.files import write_json
 
 ROUNDS, ENOUGH = 5, 2.0
@@ -59,14 +61,22 @@ def remembered(file: Path | None, key: str, measure: Callable[[], Choice]) -> Ch
         return known[key]
     choice = measure()
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {name: asdict(kept) for name, kept in {**known, key: choice}.items()})
+        # A place that cannot be written to costs the next training these seconds, not this one.
+        with suppress(OSError, OutputError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, {name: asdict(kept) for name, kept in {**known, key: choice}.items()})
     return choice
 
 
 def _read(file: Path | None) -> dict[str, Choice]:
     try:
         found = json.loads(file.read_text(encoding="utf-8")) if file is not None else {}
-        return {key: Choice(**choice) for key, choice in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):  # not there, or damaged: to be measured anew
+        return {key: Choice(**choice) for key, choice in found.items() if _sound(choice)}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):  # not there, or damaged: measured anew
         return {}
+
+
+def _sound(choice: dict[str, object]) -> bool:
+    return {name: type(value) for name, value in choice.items()} == {
+        name: type(value) for name, value in asdict(Choice()).items()
+    }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, final
 
 import numpy as np
@@ -18,6 +19,8 @@ from kopal.fit.learner import Targets
 from kopal.fit.speed import Choice
 from kopal.fit.stepping import Stepping
 from kopal.fit.world import ALONE, World
+from kopal.nets.describe import describe
+from kopal.nets.layers import Dropout
 from kopal.nets.net import Net
 
 Array = NDArray[Any]
@@ -38,7 +41,7 @@ class TorchLearner:
     ) -> None:
         self._stepping, self._seed, self._choice, self._world = stepping, seed, choice, world
         self._device = torch.device(choice.device)
-        self._forked = [self._device] if self._device.type == "cuda" else []
+        self._drops = any(isinstance(row.layer, Dropout) for row in describe(net))
         self._net = TorchNet(net, weights, choice.channels_last).to(self._device).train()
         self._tensors = self._net.tensors()
         self._model: torch.nn.Module = self._net
@@ -54,9 +57,7 @@ class TorchLearner:
         """One step on pixels (n, H, W, C) and labels (n,) or distributions (n, K); see `Learner`."""
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        with torch.random.fork_rng(self._forked), self._autocast():
-            # Dropout draws from a generator of this step alone, so that a resumed training drops what it would have.
-            torch.manual_seed(self._seed_of_step())
+        with self._draws(), self._autocast():
             scores = self._model(self._sent(pixels))
         loss = F.cross_entropy(
             scores, self._sent(targets), reduction="sum", label_smoothing=self._stepping.smoothing
@@ -120,8 +121,17 @@ class TorchLearner:
         # Fused steps are counted where the weights are, others on the CPU.
         return torch.tensor(memory, device=self._device if self._optimiser.param_groups[0]["fused"] else "cpu")
 
-    def _seed_of_step(self) -> int:
-        return int(np.random.SeedSequence([self._seed, self._steps, self._world.rank]).generate_state(1)[0])
+    @contextmanager
+    def _draws(self) -> Iterator[None]:
+        """Dropout draws from a generator of this step alone, so that a resumed training drops what it would have."""
+        if not self._drops:
+            # To seed costs a tenth of a millisecond, a small net's step one.
+            yield
+            return
+        seed = np.random.SeedSequence([self._seed, self._steps, self._world.rank])
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(int(seed.generate_state(1)[0]))
+            yield
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._choice.bfloat16)

@@ -47,7 +47,7 @@ def ready(
 
     possible = candidates(recipe.device, recipe.amp, small=work < TOO_LITTLE_TO_SHARE)
     machine = f"{cores()} x {platform.machine()}, PyTorch {torch.__version__}"
-    key = f"{net.name} {net.image}, {recipe.optimiser} on batches of {recipe.batch}, {machine}"
+    key = f"{net.name} {net.image}, {recipe.optimiser} on batches of {recipe.batch}, amp {recipe.amp}, {machine}"
     choice = possible[0] if len(possible) == 1 else remembered(speeds, key, lambda: choose(possible, a_step))
     return lambda: learner(choice, world), f"PyTorch on {choice.in_words()}"
 
