@@ -24,12 +24,13 @@ from kopal.errors import PixelsError
 from kopal.evaluate import evaluate_dataset
 from kopal.features import read
 from kopal.fit.frozen import fit
+from kopal.fit.pupil import torch_is_there
 from kopal.pipeline import assemble, train
 from kopal.recipes import recipe
 from kopal.run import Run
 from kopal.ways import embedded_backbone
 
-KINDS = ("probe", "pixels", "garment", "ensemble")
+KINDS = ("probe", "pixels", "garment", "torch", "ensemble")
 NAMES = ("kočka", "1", "10", "2", "a b", "<i>", "'q'", "emoji 🦙", "Zebra", "alpaka")
 
 
@@ -46,6 +47,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Run]
         many = _small_photos(root / f"many{classes}", NAMES[:classes], count=40)
         scratch = recipe(net="garment", epochs=15, batch=16, rate=0.03)
         made["garment", classes] = train(many, root / f"garment{classes}", scratch)
+        if torch_is_there():
+            made["torch", classes] = train(many, root / f"torch{classes}", replace(scratch, engine="torch"))
         rows = train(many, root / f"linear{classes}", recipe(net="linear", image_size=28, epochs=5))
         fresh = _small_photos(root / f"fresh{classes}", NAMES[:classes], first=100)
         made["ensemble", classes] = _ensemble(root / f"ensemble{classes}", made["garment", classes], rows, fresh)
@@ -82,6 +85,8 @@ def state(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=[f"{kind}-{classes}" for kind in KINDS for classes in (2, 10)])
 def run(request: pytest.FixtureRequest, runs: dict[tuple[str, int], Run]) -> Run:
     kind, classes = str(request.param).split("-")
+    if kind == "torch":
+        pytest.importorskip("torch")
     return runs[kind, int(classes)]
 
 
@@ -99,6 +104,8 @@ def test_the_kinds_are_the_kinds_they_should_be(runs: dict[tuple[str, int], Run]
     nets = {key: run.classifier.card.net for key, run in runs.items()}
     assert {net for (kind, _), net in nets.items() if kind == "pixels"} == {"linear"}
     assert {net for (kind, _), net in nets.items() if kind == "probe"} == {"efficientnet-lite0"}
+    assert {net for (kind, _), net in nets.items() if kind == "garment"} == {"garment"}
+    assert {net for (kind, _), net in nets.items() if kind == "torch"} <= {"garment"}
     assert {net for (kind, _), net in nets.items() if kind == "ensemble"} == {"ensemble of garment and linear"}
 
 
@@ -156,6 +163,13 @@ def test_8_the_same_seed_gives_the_same_model(runs: dict[tuple[str, int], Run], 
     photos = Path(runs["pixels", 2].answers.names[0]).parent.parent
     again = train(photos, tmp_path / "again", QUICK)
     assert again.model.read_bytes() == runs["pixels", 2].model.read_bytes()
+
+
+def test_8_the_same_seed_gives_the_same_model_in_pytorch_too(runs: dict[tuple[str, int], Run], tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    run = runs["torch", 2]
+    again = train(Path(run.answers.names[0]).parent.parent, tmp_path / "again", run.recipe)
+    assert again.model.read_bytes() == run.model.read_bytes()
 
 
 def test_9_the_input_is_not_changed_and_may_be_read_only_or_strided(classifier: Classifier, pixels: np.ndarray) -> None:
