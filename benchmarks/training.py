@@ -10,7 +10,7 @@ same net and optimiser; in one process, in turn. epoch: ours, computed as `fit/s
 torchvision's net in float32, torch.optim.SGD, a Dataset that turns each of the same photos into a PIL image, ToTensor,
 Normalize, and a DataLoader with two workers. garment: ours at batch 64 against the lecture's loop, batch 4, on
 FashionMNIST where this machine has it. epoch and garment run each side in a process of its own, in turn; seconds are of
-the training alone, after a warm-up on two batches, memory is the peak of the process and of its largest worker.
+the training alone, after a warm-up on two batches, memory is the peak of the process, its workers not counted.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def with_kopal(name: str, photographs: Photographs, of: str, batch: int, their_b
 def with_torch(name: str, photographs: Photographs, of: str, our_batch: int, batch: int) -> dict[str, Any]:
     from torchvision import transforms
 
-    height, _, channels = photographs.pixels.shape[1:]
+    channels = photographs.pixels.shape[3]
     module = their_net(name).train()
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,) * channels, (0.5,) * channels)])
     optimiser = torch.optim.SGD(module.parameters(), lr=RATE, momentum=MOMENTUM)
@@ -231,7 +231,7 @@ def whole_epoch(places: Iterator[Place], photos: int) -> Iterator[Place]:
 
 def measured(epoch: Callable[[], float], photographs: Photographs, of: str, how: str) -> dict[str, Any]:
     seconds = epoch()
-    peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     count = len(photographs)
     return {"seconds": seconds, "rate": count / seconds, "memory": peak, "photos": count, "of": of, "how": how}
 

@@ -59,11 +59,10 @@ class TorchLearner:
             group["lr"] = rate
         with self._draws(), self._autocast():
             scores = self._model(self._sent(pixels))
-        loss = F.cross_entropy(
-            scores, self._sent(targets), reduction="sum", label_smoothing=self._stepping.smoothing
-        ).div(of or len(pixels))
+        loss = F.cross_entropy(scores, self._sent(targets), reduction="sum", label_smoothing=self._stepping.smoothing)
+        of = of or len(pixels)
         # Processes average their gradients: each scales its share of the mean up before.
-        torch.autograd.backward(loss * self._world.size)
+        torch.autograd.backward(loss, torch.full_like(loss, self._world.size / of))
         if self._stepping.clip:
             torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._stepping.clip)
         self._optimiser.step()
@@ -71,7 +70,7 @@ class TorchLearner:
         self._steps += 1
         if self._average:
             self._follow(1 - self._stepping.kept(self._steps))
-        return loss.item()
+        return loss.item() / of
 
     def scores(self, pixels: Pixels) -> Scores:
         """Pixels (N, H, W, C) → scores (N, K), of the running average where there is one."""
