@@ -16,12 +16,13 @@ from kopal.nets.published import PUBLISHED
 from kopal.nets.registry import NAMES, build
 
 # torchvision.models.*_Weights.IMAGENET1K_V1.meta["num_params"]; Lite: timm's tf_efficientnet_lite0 to 4;
-# AlexNet 2012: counted from the paper; the small nets: the lecture.
+# AlexNet 2012: counted from the paper; ResNet-9: from the layers that it names; the other small nets: the lecture.
 PARAMETERS = {
     "linear": 30_730,
     "mlp": 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10,
     "lenet5": 61_706,
     "garment": 44_426,
+    "resnet9": 1_646_122,
     "alexnet-2012": 60_965_224,
     "alexnet-one-tower": 62_378_344,
     "alexnet": 61_100_840,
