@@ -11,8 +11,6 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from kopal import autograd
-from kopal.autograd import SGD, Adam, AdamW, Tensor
 from kopal.fit.engine import EngineLearner, start
 from kopal.fit.learner import Learner
 from kopal.fit.speed import Choice
@@ -28,7 +26,7 @@ from kopal.fit.torch_learner import TorchLearner  # noqa: E402 - only where PyTo
 
 Arrays = dict[str, NDArray[Any]]
 Batch = tuple[NDArray[np.uint8], NDArray[Any]]
-
+ENGINES: dict[str, Callable[..., Learner]] = {"numpy": EngineLearner, "torch": TorchLearner}
 NORMED = Net(
     "normed",
     (8, 9, 3),
@@ -63,7 +61,6 @@ OPTIMISERS = {
     "adamw": Stepping("adamw", penalty=0.5),
 }
 AROUND = {"bare": {}, "all": {"smoothing": 0.1, "clip": 0.5, "average": 0.8}}
-ENGINES: dict[str, Callable[..., Learner]] = {"numpy": EngineLearner, "torch": TorchLearner}
 
 
 def weights_of(net: Net) -> Arrays:
@@ -128,7 +125,6 @@ def by_hand(name: str, weights: Arrays, some: list[Batch], stepping: Stepping) -
 
 
 def apart(ours: Arrays, theirs: Arrays) -> float:
-    """The largest difference of a weight."""
     assert list(ours) == list(theirs)
     return max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours)
 
@@ -193,8 +189,7 @@ def test_a_part_of_a_batch_counts_for_its_share(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_without_a_number_the_batch_is_all_there_is(engine: str) -> None:
-    net = NETS["garment"]
-    ((pixels, labels),) = batches(net, 1)
+    net, ((pixels, labels),) = NETS["garment"], batches(NETS["garment"], 1)
     said, unsaid = (ENGINES[engine](net, weights_of(net), Stepping(), 0) for _ in range(2))
     assert said.learn(pixels, labels, 0.1, 6) == unsaid.learn(pixels, labels, 0.1)
     np.testing.assert_equal(unsaid.state(), said.state())
@@ -300,57 +295,5 @@ def test_another_way_of_computing_gives_about_the_same_weights_in_float32(choice
     taught(usual, some, stepping)
     assert all(array.dtype == np.float32 for array in learner.weights().values())
     difference = apart(learner.weights(), usual.weights())
-    assert difference < (1e-5 if not choice.bfloat16 else 0.05)
-    assert (difference > 1e-5) == choice.bfloat16
+    assert (1e-5 < difference < 0.05) if choice.bfloat16 else difference < 1e-5
     assert learner.scores(some[0][0]).dtype == np.float32
-
-
-@pytest.mark.parametrize("norm", [0.0, 0.5, 1e3])
-def test_clipping_equals_torchs(norm: float) -> None:
-    rng = np.random.default_rng(0)
-    shared = rng.normal(size=(3, 4)).astype(np.float32)
-    gradients = {"a": shared, "b": shared, "c": rng.normal(size=5).astype(np.float32), "none": None}
-    ours = {name: Tensor(np.zeros((3, 4) if name != "c" else 5, np.float32), True) for name in gradients}
-    theirs = {name: torch.zeros(tensor.shape, requires_grad=True) for name, tensor in ours.items()}
-    for name, gradient in gradients.items():
-        ours[name].gradient = gradient
-        theirs[name].grad = None if gradient is None else torch.tensor(gradient)
-    autograd.clip(ours, norm)
-    if norm:
-        nn.utils.clip_grad_norm_(theirs.values(), norm)
-    for name, tensor in ours.items():
-        if gradients[name] is None:
-            assert tensor.gradient is None
-        else:
-            np.testing.assert_allclose(tensor.gradient, theirs[name].grad.numpy(), rtol=1e-5)
-    np.testing.assert_array_equal(shared, np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32))
-
-
-@pytest.mark.parametrize(
-    "make",
-    [lambda w: SGD(w, 0.1, 0.9), lambda w: Adam(w, 0.1), lambda w: AdamW(w, 0.1, decay=0.1)],
-    ids=["sgd", "adam", "adamw"],
-)
-def test_an_optimiser_goes_on_from_its_memory(make: Callable[[Any], autograd.Optimiser]) -> None:
-    rng = np.random.default_rng(0)
-    gradients = rng.normal(size=(4, 3, 2)).astype(np.float32)
-
-    def go(optimiser: autograd.Optimiser, weight: Tensor, some: NDArray[np.float32]) -> None:
-        for gradient in some:
-            weight.gradient = gradient.copy()
-            optimiser.step()
-
-    first = Tensor(np.ones((3, 2), np.float32), wants_gradient=True)
-    whole = make({"w": first})
-    assert whole.memory() == {}
-    go(whole, first, gradients[:2])
-    memory, second = whole.memory(), Tensor(first.array.copy(), wants_gradient=True)
-    kept = {name: array.copy() for name, array in memory.items()}
-    go(whole, first, gradients[2:])
-    np.testing.assert_equal(memory, kept)
-    later = make({"w": second})
-    later.remember(memory)
-    go(later, second, gradients[2:])
-    np.testing.assert_array_equal(second.array, first.array)
-    np.testing.assert_equal(later.memory(), whole.memory())
-    np.testing.assert_equal(memory, kept)
