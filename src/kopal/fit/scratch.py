@@ -27,6 +27,7 @@ from kopal.log import Log, Note, Progress, silent
 from kopal.nets.describe import describe
 from kopal.nets.net import Net
 from kopal.nets.registry import build
+from kopal.nets.resnet_cifar import DEPTHS
 from kopal.pixels import PixelPhotos, native_shape
 from kopal.recipes import Recipe
 from kopal.schedules import SCHEDULES, warmed_up
@@ -34,8 +35,9 @@ from kopal.splits import parts
 from kopal.stopping import AnyOf, MaxSteps, NoImprovement, Rule, Settled
 
 HELD = 0.1
-ANY_SIZE = ("linear", "mlp", "resnet9")
-ANY_COLOUR = ("linear", "mlp", "lenet5", "garment", "resnet9")
+SMALL_NETS = ("resnet9", *DEPTHS)
+ANY_SIZE = ("linear", "mlp", *SMALL_NETS)
+ANY_COLOUR = ("linear", "mlp", "lenet5", "garment", *SMALL_NETS)
 Weights = Mapping[str, NDArray[Any]]
 
 
