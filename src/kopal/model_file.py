@@ -36,6 +36,10 @@ OPERATORS = frozenset(
         *("Abs", "Elu", "Erf", "Exp", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Max", "Min", "Neg", "Pow"),
         *("Reciprocal", "Softplus", "Softsign", "Sqrt", "Sub"),
         *("ArgMax", "Cast", "Flatten", "Transpose"),
+        # what torch modules are made of beside all that; Pad can no more than the padding of Conv
+        *("MatMul", "InstanceNormalization", "LayerNormalization"),
+        *("ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum"),
+        *("Pad", "Reshape", "Slice", "Split"),
     }
 )
 
