@@ -29,10 +29,11 @@ class Recipe:
     On frozen features `penalties` are tried strongest first over `folds` folds.
 
     From none: `epochs` (0: as many as `budget` seconds allow), `patience` and `settled` (0: never) say when to stop;
-    `rate` (0: found by a sweep) with its `schedule` after a `warmup` (a share of the training), `batch` (0: 64, or all photos if fewer), `optimiser`,
-    `momentum`, `nesterov`, `penalty`, `smoothing`, `clip` and `average` how to step (`fit/stepping.py`); `init` how the
-    weights start; `normalise` what is taken off the pixels; `augment` what happens to them; `image_size` the side (0:
-    the photos' own, or the net's); `engine`, `device` and `amp` what computes, and in which numbers.
+    `rate` (0: found by a sweep) with its `schedule` after a `warmup` (a share of the training), `batch` (0: 64, or all
+    photos where they are fewer), `optimiser`, `momentum`, `nesterov`, `penalty`, `smoothing`, `clip` and `average` how
+    to step (`fit/stepping.py`); `init` how the weights start; `normalise` what is taken off the pixels; `augment` what
+    happens to them; `image_size` the side (0: the photos' own, or the net's); `engine`, `device` and `amp` what
+    computes, and in which numbers.
 
     `balance` makes every class weigh the same; `seed` deals folds and parts, shuffles, augments and starts.
     """

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.datasets import PARTS, Dataset
-from kopal.errors import OutputError
+from kopal.errors import OutputError, UsageError
 from kopal.fit.augment import PRESETS
 from kopal.fit.checkpoint import Checkpoints, Saved
 from kopal.fit.foreign import is_foreign, usual_image
