@@ -14,7 +14,7 @@ from kopal.nets.table import family_lines, net_lines
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_nets_table_is_aligned_fits_100_columns_and_ends_in_its_sums(name: str) -> None:
-    lines = list(net_lines(name))
+    lines = list(net_lines(build(name)))
     _check_table(lines[2:])
     assert lines[-1].split()[0] == "total"
     assert lines[-1].split()[1] == f"{sum(row.parameters for row in describe(build(name))):,}"
@@ -49,7 +49,7 @@ def _check_table(lines: list[str]) -> None:
 
 
 def test_the_slides_table_of_vgg16_has_its_lines() -> None:
-    lines = [" ".join(line.split()) for line in net_lines("vgg16")]
+    lines = [" ".join(line.split()) for line in net_lines(build("vgg16"))]
     assert lines[0] == "vgg16: 224 x 224 x 3 pixels in, 1000 scores out"
     for line in (
         "conv1_1 3x3 conv, 64 64x224x224 1,792 86,704,128",

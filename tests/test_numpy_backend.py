@@ -31,6 +31,7 @@ from kopal.nets.layers import (
     Normalize,
     Residual,
     SqueezeExcite,
+    TorchModule,
     chain,
 )
 from kopal.nets.net import Net
@@ -94,7 +95,7 @@ def test_every_leaf_and_combinator_equals_onnx_runtime() -> None:
 
 def test_every_leaf_has_a_function() -> None:
     covered = {type(row.layer) for row in describe(EVERYTHING)}
-    assert covered | {Custom} == set(table().leaves)
+    assert covered | {Custom, TorchModule} == set(table().leaves)
 
 
 def test_pretrained_efficientnet_equals_onnx_runtime() -> None:

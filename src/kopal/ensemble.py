@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from kopal.audit import marked_photos, marks
-from kopal.backends.onnx_backend import Graph, with_face
+from kopal.backends.onnx_backend import with_face
+from kopal.backends.onnx_graph import Graph
 from kopal.backends.onnx_merge import Merge
 from kopal.classifier import Classifier
 from kopal.errors import ModelFileError, UsageError

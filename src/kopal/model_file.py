@@ -38,6 +38,10 @@ OPERATORS = frozenset(
         *("ArgMax", "Cast", "Flatten", "Transpose"),
         # what an ensemble needs: columns in another order (by a list that lies in the file, see below), and the mean
         *("Gather", "Mean"),
+        # what torch modules are made of beside all that; Pad can no more than the padding of Conv
+        *("MatMul", "InstanceNormalization", "LayerNormalization"),
+        *("ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum"),
+        *("Pad", "Reshape", "Slice", "Split"),
     }
 )
 

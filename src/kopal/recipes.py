@@ -29,10 +29,11 @@ class Recipe:
     On frozen features `penalties` are tried strongest first over `folds` folds.
 
     From none: `epochs` (0: as many as `budget` seconds allow), `patience` and `settled` (0: never) say when to stop;
-    `rate` (0: found by a sweep) with its `schedule` after a `warmup` (a share of the training), `batch`, `optimiser`,
-    `momentum`, `nesterov`, `penalty`, `smoothing`, `clip` and `average` how to step (`fit/stepping.py`); `init` how the
-    weights start; `normalise` what is taken off the pixels; `augment` what happens to them; `image_size` the side (0:
-    the photos' own, or the net's); `engine`, `device` and `amp` what computes, and in which numbers.
+    `rate` (0: found by a sweep) with its `schedule` after a `warmup` (a share of the training), `batch` (0: 64, or all
+    photos where they are fewer), `optimiser`, `momentum`, `nesterov`, `penalty`, `smoothing`, `clip` and `average` how
+    to step (`fit/stepping.py`); `init` how the weights start; `normalise` what is taken off the pixels; `augment` what
+    happens to them; `image_size` the side (0: the photos' own, or the net's); `engine`, `device` and `amp` what
+    computes, and in which numbers.
 
     `balance` makes every class weigh the same; `seed` deals folds and parts, shuffles, augments and starts.
     """
@@ -57,7 +58,7 @@ class Recipe:
     rate: float = 0.05
     schedule: Decay = "cosine"
     warmup: float = 0.0
-    batch: int = 64
+    batch: int = 0
     optimiser: OptimiserName = "sgd"
     momentum: float = 0.9
     nesterov: bool = False
@@ -124,7 +125,7 @@ _LEAST: dict[str, float] = {
     "budget": 0,
     "patience": 0,
     "settled": 0,
-    "batch": 1,
+    "batch": 0,
     "momentum": 0,
     "penalty": 0,
     "clip": 0,
@@ -153,6 +154,8 @@ def recipe(effort: str = "balanced", *, net: str | None = None, **knobs: Any) ->
     said = {key: value for key, value in {"net": net, **knobs}.items() if value is not None}
     if "rate" in said:
         said["rate"] = _rate(said["rate"])
+    if said.get("batch", 1) < 1:
+        raise UsageError(f"batch {said['batch']}", "1 or more")
     if "budget" in said:
         said["budget"] = duration(said["budget"])
         # Only the time ends a training that has a budget and no number of epochs.

@@ -28,6 +28,7 @@ from kopal.nets.layers import (
     LocalResponseNorm,
     MaxPool,
     Normalize,
+    TorchModule,
 )
 from kopal.nets.net import Net
 from kopal.nets.run import Table, run
@@ -116,6 +117,14 @@ def _custom(layer: Custom, path: str, weights: Weights, x: Tensor) -> Tensor:
     return autograd.apply(layer.function, x, *(_weight(weights, path, name) for name, _ in layer.parameters))
 
 
+def _torch_module(layer: TorchModule, path: str, weights: Weights, x: Tensor) -> Tensor:
+    raise UsageError(
+        f"{path}: {layer.name} is a torch module, and the NumPy engine cannot run it",
+        "a net that kopal describes itself, or the torch engine",
+        "--engine torch, with pip install 'kopal[torch]'",
+    )
+
+
 def _conv(layer: Conv, path: str, weights: Weights, x: Tensor) -> Tensor:
     bias = _weight(weights, path, "bias") if layer.bias else None
     weight = _weight(weights, path, "weight")
@@ -160,6 +169,7 @@ def _flatten(layer: Flatten, path: str, weights: Weights, x: Tensor) -> Tensor:
 
 _LEAVES: Mapping[type, Callable[[Any, str, Weights, Tensor], Tensor]] = {
     Custom: _custom,
+    TorchModule: _torch_module,
     Conv: _conv,
     LocalResponseNorm: _local_response_norm,
     Linear: _linear,

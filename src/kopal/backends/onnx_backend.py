@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
+from kopal.backends.aten.walk import write_module
+from kopal.backends.onnx_graph import Graph
 from kopal.errors import UsageError
 from kopal.nets.fold import Weights, fold_batch_norm
 from kopal.nets.layers import (
@@ -25,46 +27,10 @@ from kopal.nets.layers import (
     LocalResponseNorm,
     MaxPool,
     Normalize,
+    TorchModule,
 )
 from kopal.nets.net import Net
 from kopal.nets.run import Table, run
-
-# Pinned, so that the same net and weights give the same bytes under every version of the onnx package.
-OPSET = 17
-IR_VERSION = 8
-
-
-class Graph:
-    """An ONNX graph while it is written: nodes and constants in the order of their making."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-
-    def constant(self, name: str, value: NDArray[Any]) -> str:
-        """A named constant of the graph; the same name twice is the same constant."""
-        self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
-        return name
-
-    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """One node with one output, named by it."""
-        self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attributes))
-        return output
-
-    def model(
-        self, name: str, image: tuple[int, int, int], outputs: Mapping[str, tuple[int, tuple[Any, ...]]]
-    ) -> onnx.ModelProto:
-        """The finished model: input `pixels` uint8 (N, H, W, C), outputs as name → (element type, shape)."""
-        graph = helper.make_graph(
-            self.nodes,
-            name,
-            [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", *image])],
-            [helper.make_tensor_value_info(output, kind, shape) for output, (kind, shape) in outputs.items()],
-            list(self.constants.values()),
-        )
-        return helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="kopal"
-        )
 
 
 def feature_model(net: Net, weights: Weights) -> onnx.ModelProto:
@@ -203,9 +169,14 @@ def _custom(graph: Graph, layer: Custom, path: str, weights: Weights, x: str) ->
     return graph.node(layer.onnx, inputs, path) if isinstance(layer.onnx, str) else layer.onnx(graph, path, inputs)
 
 
+def _torch_module(graph: Graph, layer: TorchModule, path: str, weights: Weights, x: str) -> str:
+    return write_module(graph, layer, path, weights, x)
+
+
 _Emit = Callable[[Graph, Any, str, Weights, str], str]
 _LEAVES: Mapping[type, _Emit] = {
     Custom: _custom,
+    TorchModule: _torch_module,
     Conv: _conv,
     BatchNorm: _batch_norm,
     LocalResponseNorm: _local_response_norm,

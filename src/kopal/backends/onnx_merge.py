@@ -10,7 +10,7 @@ import hashlib
 
 import onnx
 
-from kopal.backends.onnx_backend import OPSET, Graph
+from kopal.backends.onnx_graph import OPSET, Graph
 from kopal.errors import ModelFileError
 
 _AS_KOPAL_WRITES = "a graph as this version of kopal writes it", "train that model anew"

@@ -15,8 +15,9 @@ import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kopal.backends.torch_module import run_module
 from kopal.errors import PixelsError, UsageError, WeightsError
-from kopal.nets.describe import parameter_shapes
+from kopal.nets.describe import describe, parameter_shapes
 from kopal.nets.layers import (
     Activation,
     AvgPool,
@@ -31,6 +32,7 @@ from kopal.nets.layers import (
     MaxPool,
     Normalize,
     Padding,
+    TorchModule,
 )
 from kopal.nets.net import Net
 from kopal.nets.run import Table, run
@@ -52,6 +54,7 @@ class TorchNet(nn.Module):
         super().__init__()
         self.net = net
         self.channels_last = channels_last
+        fixed = {f"{row.path}.{name}" for row in describe(net) for name in row.fixed}
         self.names = tuple(parameter_shapes(net))
         for name in self.names:
             if name not in weights:
@@ -59,7 +62,7 @@ class TorchNet(nn.Module):
             array = torch.from_numpy(np.array(weights[name], np.float32))
             if channels_last and array.ndim == 4:
                 array = array.contiguous(memory_format=torch.channels_last)
-            if name.endswith(STATISTICS):
+            if name in fixed:
                 self.register_buffer(_key(name), array)
             else:
                 self.register_parameter(_key(name), nn.Parameter(array))
@@ -101,8 +104,12 @@ def table(training: bool = False) -> Table[Tensor, Tensor]:
     def dropout(layer: Dropout, path: str, weights: Weights, x: Tensor) -> Tensor:
         return F.dropout(x, layer.rate, training)
 
+    def module(layer: TorchModule, path: str, weights: Weights, x: Tensor) -> Tensor:
+        scores: Tensor = run_module(layer, path, weights, x, training)
+        return scores
+
     return Table(
-        {**_LEAVES, BatchNorm: batch_norm, Dropout: dropout},
+        {**_LEAVES, BatchNorm: batch_norm, Dropout: dropout, TorchModule: module},
         add=lambda path, first, second: first + second,
         multiply=lambda path, x, gate: x * gate,
         concat=lambda path, branches: torch.cat(branches, dim=1),

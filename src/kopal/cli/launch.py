@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 
+from kopal.backends.torch_module import require_torch
 from kopal.errors import TogetherError, UsageError
-from kopal.fit.pupil import require_torch
 from kopal.parallel import cores
 
 FAILED, USAGE = 1, 2

@@ -22,19 +22,21 @@ def nets(
     from kopal.nets.table import family_lines, net_lines
 
     if graph is None:
-        for line in net_lines(net) if net else family_lines():
+        from kopal.fit.foreign import named_net
+
+        for line in net_lines(named_net(net)) if net else family_lines():
             say(line)
         return
     if net is None:
         raise UsageError("--graph without a net", "the name of one net", f"kopal nets vgg16 --graph {shown(graph)}")
 
     from kopal.files import write_text
-    from kopal.nets.registry import build
+    from kopal.fit.foreign import named_net
     from kopal.report.formats import picture_kind
     from kopal.report.net_graph import KINDS, net_graph
 
     picture_kind(graph, KINDS)
-    write_text(graph, net_graph(build(net)))
+    write_text(graph, net_graph(named_net(net)))
     say(f"drawn in {shown(graph)}")
 
 

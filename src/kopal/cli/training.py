@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from kopal.backends.torch_module import require_torch
 from kopal.cli.output import quoted, say, shown, this_command
 from kopal.cli.screen import Screen
 from kopal.errors import UsageError
-from kopal.fit.pupil import engine_of, require_torch
+from kopal.fit.pupil import engine_of
 from kopal.fit.world import ALONE, World
 from kopal.pipeline import assist, train
 from kopal.recipes import Recipe

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.autograd import initialise
+from kopal.backends.torch_module import require_torch
 from kopal.errors import UsageError
 from kopal.fit import engine, linear
+from kopal.fit.foreign import foreign_net, is_foreign, starting_weights
 from kopal.fit.learner import Learner
 from kopal.fit.normalise import Normalisation
 from kopal.fit.stepping import Stepping, stepping
@@ -54,8 +56,7 @@ def pupil(
     how = stepping(recipe)
     if engine_of(recipe) == "numpy" and recipe.net == "linear" and _by_hand(how):
         return _linear(recipe, image, classes, normalisation)
-    net = _normalised(build(recipe.net, classes, image), normalisation)
-    weights = engine.start(net, np.random.default_rng(recipe.seed), recipe.init)
+    net, weights = _started(recipe, image, classes, normalisation)
     if engine_of(recipe) == "numpy":
         return Pupil(net, lambda: engine.EngineLearner(net, weights, how, recipe.seed), _as_it_is, "engine numpy")
     require_torch()
@@ -69,6 +70,8 @@ def engine_of(recipe: Recipe) -> str:
     """What computes the gradients: as the recipe says, else our own engine for small nets and where PyTorch lacks."""
     if recipe.engine != "auto":
         return recipe.engine
+    if is_foreign(recipe.net):
+        return "torch"
     return "torch" if recipe.net not in SMALL and torch_is_there() else "numpy"
 
 
@@ -77,10 +80,16 @@ def torch_is_there() -> bool:
     return find_spec("torch") is not None
 
 
-def require_torch() -> None:
-    """Raises `UsageError`, with the command that installs it, where PyTorch is missing."""
-    if not torch_is_there():
-        raise UsageError("PyTorch is not installed", "the package torch", "pip install 'kopal[torch]'")
+def _started(
+    recipe: Recipe, image: tuple[int, int, int], classes: int, normalisation: Normalisation
+) -> tuple[Net, Weights]:
+    """The net with its first weights: drawn by the recipe, or by a module from elsewhere as it was made."""
+    if is_foreign(recipe.net):
+        require_torch().manual_seed(recipe.seed)
+        net = foreign_net(recipe.net, classes, image)
+        return net, starting_weights(net)
+    net = _normalised(build(recipe.net, classes, image), normalisation)
+    return net, engine.start(net, np.random.default_rng(recipe.seed), recipe.init)
 
 
 def _by_hand(how: Stepping) -> bool:

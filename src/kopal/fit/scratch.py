@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.datasets import PARTS, Dataset
-from kopal.errors import OutputError
+from kopal.errors import OutputError, UsageError
 from kopal.fit.augment import PRESETS
 from kopal.fit.checkpoint import Checkpoints, Saved
+from kopal.fit.foreign import is_foreign, usual_image
 from kopal.fit.learner import Learner, Photographs
 from kopal.fit.loop import Epoch, Lesson, Place, steps
 from kopal.fit.lr_finder import sweep
@@ -27,6 +28,7 @@ from kopal.log import Log, Note, Progress, silent
 from kopal.nets.describe import describe
 from kopal.nets.net import Net
 from kopal.nets.registry import build
+from kopal.nets.resnet_cifar import DEPTHS
 from kopal.pixels import PixelPhotos, native_shape
 from kopal.recipes import Recipe
 from kopal.schedules import SCHEDULES, warmed_up
@@ -34,8 +36,11 @@ from kopal.splits import parts
 from kopal.stopping import AnyOf, MaxSteps, NoImprovement, Rule, Settled
 
 HELD = 0.1
-ANY_SIZE = ("linear", "mlp", "resnet9")
-ANY_COLOUR = ("linear", "mlp", "lenet5", "garment", "resnet9")
+USUAL_BATCH = 64
+SMALL_NETS = ("resnet9", *DEPTHS)
+ANY_SIZE = ("linear", "mlp", *SMALL_NETS)
+ANY_COLOUR = ("linear", "mlp", "lenet5", "garment", *SMALL_NETS)
+FOREIGN_IMAGE = (224, 224, 3)
 Weights = Mapping[str, NDArray[Any]]
 
 
@@ -77,12 +82,12 @@ class Keeping:
 
 def geometry(recipe: Recipe, dataset: Dataset) -> Geometry:
     """The pixels to learn from: --image-size, else small photos' own size where the net takes any, else the net's."""
-    usual = build(recipe.net)
-    native = native_shape(dataset) or usual.image
-    height, width, channels = usual.image
+    usual = usual_image(recipe.net) or FOREIGN_IMAGE if is_foreign(recipe.net) else build(recipe.net).image
+    native = native_shape(dataset) or usual
+    height, width, channels = usual
     if recipe.image_size:
         height = width = recipe.image_size
-    elif recipe.net in ANY_SIZE and max(native[:2]) <= FULL_SIDE:
+    elif (recipe.net in ANY_SIZE or ".py:" in recipe.net) and max(native[:2]) <= FULL_SIDE:
         height, width, _ = native
     return Geometry(height, width, 3 if channels == 3 and recipe.net not in ANY_COLOUR else native[2])
 
@@ -115,21 +120,22 @@ def learn(
 
     `spent` are seconds of the budget that went before. Raises `KopalError`.
     """
+    began = perf_counter()
     # Data
     learning, validation = carved(recipe, photos)
+    recipe = replace(recipe, batch=batch_size(recipe, len(learning)))
     # Model
     image, classes = photos.pixels.shape[1:], len(photos.classes)
     own = pupil(recipe, image, classes, measure(learning, recipe.normalise), world, speeds)
     learner = own.make()
     log(_course(recipe, own, learning, validation))
     # Criterion and optimiser: the learner has them, and the rate is the recipe's or found
-    lesson = lesson_of(recipe, photos, len(validation), spent)
     found: dict[str, Any] = dict(keeping.saved.found) if keeping.saved else {"rate": recipe.rate}
     if not found["rate"]:
-        swept = sweep(learner, learning, lesson, world)
+        swept = sweep(learner, learning, lesson_of(recipe, photos, validation), world)
         log(swept)
         found["rate"] = swept.valley
-    lesson = replace(lesson, rates=rates(recipe, found["rate"]))
+    lesson = lesson_of(replace(recipe, rate=found["rate"]), photos, validation, spent + perf_counter() - began)
     # Loop
     start, best = Place(), learner.weights()
     if keeping.saved:
@@ -160,27 +166,38 @@ def carved(recipe: Recipe, photos: PixelPhotos) -> tuple[Photographs, Photograph
     )
 
 
-def lesson_of(recipe: Recipe, photos: PixelPhotos, validates: int, spent: float = 0.0) -> Lesson:
+def batch_size(recipe: Recipe, photos: int) -> int:
+    """The recipe's batch, else 64 or all photos where they are fewer. Raises `UsageError` for more than there are."""
+    if recipe.batch > photos:
+        raise UsageError(
+            f"a batch of {recipe.batch} photos where there are {photos} to learn from",
+            f"at most {photos}",
+            "leave --batch out, or add photos",
+        )
+    return recipe.batch or min(USUAL_BATCH, photos)
+
+
+def lesson_of(recipe: Recipe, photos: PixelPhotos, validation: Photographs, spent: float = 0.0) -> Lesson:
     """The recipe's way through the photos, with what is left of its budget."""
     held = int((~photos.where("train")).sum())
     augment, seed, classes = PRESETS[recipe.augment], recipe.seed, len(photos.classes)
     return Lesson(
         recipe.batch,
-        rates(recipe, recipe.rate),
+        rates(recipe),
         stopping(recipe),
         seed,
         recipe.epochs or float("inf"),
         max(1.0, recipe.budget - spent) if recipe.budget else float("inf"),
-        held / validates,
+        held / len(validation),
         recipe.balance,
         lambda pixels, labels, images, epoch: augment.apply(pixels, labels, images, seed, epoch, classes),
     )
 
 
-def rates(recipe: Recipe, rate: float) -> Callable[[float, Any], float]:
+def rates(recipe: Recipe) -> Callable[[float, Any], float]:
     """The learning rate after a share of the training, given the validation losses so far."""
     schedule = warmed_up(SCHEDULES[recipe.schedule], recipe.warmup)
-    return lambda done, losses: rate * schedule(done, losses)
+    return lambda done, losses: recipe.rate * schedule(done, losses)
 
 
 def stopping(recipe: Recipe) -> Rule:
@@ -210,7 +227,7 @@ def _course(recipe: Recipe, own: Pupil, learning: Photographs, validation: Photo
 
 
 def _epoch_seconds(learner: Learner, learning: Photographs, recipe: Recipe) -> float:
-    batch = min(recipe.batch, len(learning))
+    batch = recipe.batch
     pixels, labels = learning.take(np.arange(batch)), learning.labels[:batch]
     learner.learn(pixels, labels, 1e-6, batch)
     started = perf_counter()

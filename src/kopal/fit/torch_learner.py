@@ -20,7 +20,7 @@ from kopal.fit.speed import Choice
 from kopal.fit.stepping import Stepping
 from kopal.fit.world import ALONE, World
 from kopal.nets.describe import describe
-from kopal.nets.layers import Dropout
+from kopal.nets.layers import Dropout, TorchModule
 from kopal.nets.net import Net
 
 Array = NDArray[Any]
@@ -41,7 +41,7 @@ class TorchLearner:
     ) -> None:
         self._stepping, self._seed, self._choice, self._world = stepping, seed, choice, world
         self._device = torch.device(choice.device)
-        self._drops = any(isinstance(row.layer, Dropout) for row in describe(net))
+        self._drops = any(isinstance(row.layer, (Dropout, TorchModule)) for row in describe(net))
         self._net = TorchNet(net, weights, choice.channels_last).to(self._device).train()
         self._tensors = self._net.tensors()
         self._model: torch.nn.Module = self._net
@@ -122,7 +122,10 @@ class TorchLearner:
 
     @contextmanager
     def _draws(self) -> Iterator[None]:
-        """Dropout draws from a generator of this step alone, so that a resumed training drops what it would have."""
+        """Dropout draws from a generator of this step alone, so that a resumed training drops what it would have.
+
+        So does whatever a torch module from elsewhere does at random.
+        """
         if not self._drops:
             # To seed costs a tenth of a millisecond, a small net's step one.
             yield

@@ -25,6 +25,7 @@ from kopal.nets.layers import (
     LocalResponseNorm,
     MaxPool,
     Normalize,
+    TorchModule,
 )
 from kopal.nets.net import Net
 from kopal.nets.run import Table, run
@@ -172,12 +173,19 @@ def _custom(layer: Custom, path: str, x: Shape) -> Row:
     return Row(path, layer, layer.output(x) if layer.output else x, dict(layer.parameters))
 
 
+def _torch_module(layer: TorchModule, path: str, x: Shape) -> Row:
+    if x != layer.takes:
+        raise _Misfit(f"{layer.name} was made for images of shape {layer.takes}")
+    return Row(path, layer, layer.gives, dict(layer.learned), dict(layer.fixed), layer.multiply_adds)
+
+
 def _unchanged(layer: Leaf, path: str, x: Shape) -> Row:
     return Row(path, layer, x)
 
 
 _LEAVES: Mapping[type, Callable[[Any, str, Shape], Row]] = {
     Custom: _custom,
+    TorchModule: _torch_module,
     Conv: _conv,
     BatchNorm: _batch_norm,
     LocalResponseNorm: _unchanged,

@@ -130,6 +130,26 @@ class Custom:
 
 
 @dataclass(frozen=True)
+class TorchModule:
+    """A torch module as one leaf: an architecture that is written elsewhere.
+
+    `structure` is the nn.Module, for float (N, C, H, W); `program` is what it computes once it has learned, operator by
+    operator, as torch.export recorded it. The arrays that it `learned` and those that are `fixed` (such as running
+    statistics) have the module's own names; the module's own values only start a training. Whole numbers, such as
+    tables of positions, stay the module's. `takes` and `gives` are the shapes of one image before and after.
+    """
+
+    name: str
+    structure: Any
+    program: Any
+    learned: tuple[tuple[str, tuple[int, ...]], ...]
+    fixed: tuple[tuple[str, tuple[int, ...]], ...]
+    takes: tuple[int, ...]
+    gives: tuple[int, ...]
+    multiply_adds: int = 0
+
+
+@dataclass(frozen=True)
 class Chain:
     """One layer after the other, each with its name."""
 
@@ -171,6 +191,7 @@ Leaf: TypeAlias = (
     | Dropout
     | Normalize
     | Custom
+    | TorchModule
 )
 Layer: TypeAlias = Leaf | Chain | Residual | Concat | SqueezeExcite
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 
 from kopal.errors import UsageError
@@ -18,6 +20,7 @@ from kopal.nets.mlp import mlp
 from kopal.nets.net import Net
 from kopal.nets.resnet import BLOCKS, resnet
 from kopal.nets.resnet9 import resnet9
+from kopal.nets.resnet_cifar import DEPTHS, resnet_cifar
 from kopal.nets.vgg import GROUPS, vgg
 
 Image = tuple[int, int, int]
@@ -57,6 +60,7 @@ _NETS: dict[str, Small | ForImageNet] = {
     "lenet5": Small(lenet5, (32, 32, 1)),
     "garment": Small(garment, (28, 28, 1)),
     "resnet9": Small(partial(resnet9, 32), (32, 32, 3)),
+    **{name: Small(partial(resnet_cifar, name), (32, 32, 3)) for name in DEPTHS},
     "alexnet-2012": ForImageNet(alexnet_2012),
     "alexnet-one-tower": ForImageNet(alexnet_one_tower),
     "alexnet": ForImageNet(alexnet),
@@ -76,7 +80,12 @@ def build(name: str, classes: int | None = None, image: Image | None = None) -> 
     Raises `UsageError` for an unknown name, and for an image that the net cannot take.
     """
     if name not in _NETS:
-        raise UsageError(f"unknown net {name!r}", f"one of: {', '.join(NAMES)}", "kopal nets lists them")
+        near = get_close_matches(name, NAMES, cutoff=0.5)
+        raise UsageError(
+            f"unknown net {name!r}",
+            f"one of: {', '.join(NAMES)}",
+            f"did you mean {' or '.join(near)}?" if near else "kopal nets lists them",
+        )
     if classes is not None and classes < 1:
         raise UsageError(f"a net for {classes} classes", "at least one")
     net = _NETS[name].build(classes, image)
@@ -89,11 +98,28 @@ def _check_fits(net: Net) -> None:
     try:
         describe(net)
     except UsageError as error:
+        smallest = _smallest(net)
         raise UsageError(
             f"net {net.name} cannot take images of {_words(net.image)} pixels: {error.happened}",
-            "larger images, or a net for small ones",
-            "kopal nets lists them with their image sizes",
+            f"{smallest} x {smallest} pixels or more" if smallest else "larger images, or a net for small ones",
+            f"--image-size {smallest}, or a net for small images" if smallest else "kopal nets lists them",
         ) from None
+
+
+def _smallest(net: Net) -> int:
+    """The smallest side that the net takes, or 0 where its own usual one does not help."""
+    entry = _NETS[net.name]
+    usual = entry.image[0] if isinstance(entry, Small) else entry.side
+
+    def fits(side: int) -> bool:
+        try:
+            describe(entry.build(None, (side, side, net.image[2])))
+        except UsageError:
+            return False
+        return True
+
+    sides = range(1, usual + 1)
+    return sides[bisect_left(sides, True, key=fits)] if fits(usual) else 0
 
 
 def _words(image: Image) -> str:

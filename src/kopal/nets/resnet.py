@@ -41,7 +41,7 @@ def resnet(name: str, classes: int = 1000, side: int = 224) -> Net:
     blocks, bottleneck = BLOCKS[name]
     layers: list[tuple[str, Layer]] = [
         ("normalize", IMAGENET),
-        ("conv1", chain(conv=_conv(64, 7, 2), norm=BatchNorm(), relu=RELU)),
+        ("conv1", chain(conv=conv(64, 7, 2), norm=BatchNorm(), relu=RELU)),
         ("pool1", MaxPool((3, 3), (2, 2), around(1))),
     ]
     channels = 64
@@ -50,8 +50,8 @@ def resnet(name: str, classes: int = 1000, side: int = 224) -> Net:
         group: list[tuple[str, Layer]] = []
         for index in range(1, repeats + 1):
             stride = 2 if index == 1 and number > 2 else 1
-            body = _bottleneck(width, out, stride) if bottleneck else _basic(out, stride)
-            shortcut = None if stride == 1 and channels == out else chain(conv=_conv(out, 1, stride), norm=BatchNorm())
+            body = _bottleneck(width, out, stride) if bottleneck else basic(out, stride)
+            shortcut = None if stride == 1 and channels == out else chain(conv=conv(out, 1, stride), norm=BatchNorm())
             group.append((str(index), chain(residual=Residual(body, shortcut), relu=RELU)))
             channels = out
         layers.append((f"conv{number}", Chain(tuple(group))))
@@ -59,13 +59,13 @@ def resnet(name: str, classes: int = 1000, side: int = 224) -> Net:
     return Net(name, (side, side, 3), Chain(tuple(layers)))
 
 
-def _basic(out: int, stride: int) -> Chain:
+def basic(out: int, stride: int) -> Chain:
     """Two 3x3 convolutions: the paper's figure 5, left."""
     return chain(
-        conv1=_conv(out, 3, stride),
+        conv1=conv(out, 3, stride),
         norm1=BatchNorm(),
         relu1=RELU,
-        conv2=_conv(out, 3),
+        conv2=conv(out, 3),
         norm2=BatchNorm(),
     )
 
@@ -73,16 +73,17 @@ def _basic(out: int, stride: int) -> Chain:
 def _bottleneck(width: int, out: int, stride: int) -> Chain:
     """Narrow, filter, widen: the paper's figure 5, right."""
     return chain(
-        conv1=_conv(width, 1),
+        conv1=conv(width, 1),
         norm1=BatchNorm(),
         relu1=RELU,
-        conv2=_conv(width, 3, stride),
+        conv2=conv(width, 3, stride),
         norm2=BatchNorm(),
         relu2=RELU,
-        conv3=_conv(out, 1),
+        conv3=conv(out, 1),
         norm3=BatchNorm(),
     )
 
 
-def _conv(out: int, kernel: int, stride: int = 1) -> Conv:
+def conv(out: int, kernel: int, stride: int = 1) -> Conv:
+    """A convolution without a bias, which the batch norm after it would take off again."""
     return Conv(out, (kernel, kernel), (stride, stride), around(kernel // 2), bias=False)

@@ -19,18 +19,19 @@ from kopal.nets.layers import (
     LocalResponseNorm,
     MaxPool,
     Normalize,
+    TorchModule,
 )
+from kopal.nets.net import Net
 from kopal.nets.published import PUBLISHED, Source
 from kopal.nets.registry import NAMES, build
 from kopal.nets.weights import PRETRAINED
 
 
-def net_lines(name: str) -> Iterator[str]:
+def net_lines(net: Net) -> Iterator[str]:
     """A net's leaves: path, what it is, output shape C x H x W, parameters, multiply-adds for one image; the sums."""
-    net = build(name)
     rows = describe(net)
     height, width, channels = net.image
-    yield f"{name}: {height} x {width} x {channels} pixels in, {rows[-1].output[0]} scores out"
+    yield f"{net.name}: {height} x {width} x {channels} pixels in, {rows[-1].output[0]} scores out"
     yield ""
     cells = [("layer", "", "output", "parameters", "multiply-adds")]
     for row in rows:
@@ -87,7 +88,7 @@ def words(row: Row) -> str:
             return f"{_size(kernel)} mean-pool{_step(stride)}"
         case Linear(out):
             return f"FC {out}"
-        case Activation(name):
+        case Activation(name) | TorchModule(name):
             return name
         case Custom(function):
             return function.__name__

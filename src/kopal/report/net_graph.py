@@ -26,6 +26,7 @@ from kopal.nets.layers import (
     MaxPool,
     Residual,
     SqueezeExcite,
+    TorchModule,
 )
 from kopal.nets.net import Net
 from kopal.nets.run import join
@@ -48,7 +49,7 @@ COLOURS: dict[type, tuple[str, str]] = {
     Linear: _PURPLE,
     **dict.fromkeys((MaxPool, AvgPool, GlobalAvgPool), _GREEN),
     Activation: _ORANGE,
-    Custom: _YELLOW,
+    **dict.fromkeys((Custom, TorchModule), _YELLOW),
 }
 
 
