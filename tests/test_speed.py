@@ -182,7 +182,7 @@ def test_a_pupil_measures_once_and_amp_off_never_gets_bfloat16(tmp_path: Path, m
     weights, file = start(net, np.random.default_rng(0), "he"), tmp_path / "speeds.json"
 
     def words(**knobs: str) -> str:
-        own = recipe(net="garment", engine="torch", device="cpu", **knobs)
+        own = recipe(net="garment", engine="torch", device="cpu", batch=64, **knobs)
         make, said = torch_pupil.ready(own, net, weights, stepping(own), ALONE, file)
         first, second = make(), make()
         np.testing.assert_equal(first.state(), second.state())

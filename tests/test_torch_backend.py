@@ -87,7 +87,8 @@ def on_engine(net: Net, weights: Weights, pixels: NDArray[np.uint8]) -> NDArray[
 @pytest.mark.parametrize("name", NAMES)
 def test_every_net_scores_as_onnx_runtime_does(name: str) -> None:
     net = smallest(name)
-    weights, pixels = random_weights(net), pixels_for(net)
+    # Of the first weights that come the slim net hardly looks at its pixels.
+    weights, pixels = random_weights(net, seed=int(name == "resnet20-slim")), pixels_for(net)
     ours, theirs = on_torch(net, weights, pixels), run_onnx(classifier_model(net, weights, 1.0, 10), pixels)
     assert ours.dtype == np.float32
     assert furthest(ours, theirs) < 1e-4
