@@ -81,9 +81,9 @@ class Checkpoints:
 
     def read(self) -> bytes:
         """Both files as one value, empty where there is no checkpoint; for `unpacked`, here or in another process."""
-        last = _content(self._folder / LAST)
-        if not last:
+        if not (self._folder / LAST).exists():
             return b""
+        last = _content(self._folder / LAST)
         number = _header(last, self._folder)["best"][0]
         best = _content(self._best_file(number)) if number else b""
         return len(last).to_bytes(8, "little") + last + best
