@@ -84,15 +84,16 @@ def kill_process(rank: int, of: subprocess.Popen[str]) -> float:
 
 
 THREE_STEPS = """
-import sys
+import os, sys
 import numpy as np
 from kopal.fit.distributed import joined, left
 from kopal.fit.engine import start
 from kopal.fit.stepping import Stepping
 from kopal.fit.torch_learner import TorchLearner
+from kopal.fit.world import ALONE
 from kopal.nets.registry import build
 
-world = joined("cpu")
+world = joined("cpu") if "RANK" in os.environ else ALONE
 net = build("garment", 3, (28, 28, 3))
 how = Stepping(momentum=0.9, nesterov=True, penalty=0.01, smoothing=0.1, clip=0.5, average=0.9)
 learner = TorchLearner(net, start(net, np.random.default_rng(0), "he"), how, 0, world=world)
@@ -118,10 +119,10 @@ left()
 
 def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     # The outside oracle is the same learner alone: half of each batch in two processes must not show in the weights.
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
     (tmp_path / "steps.py").write_text(THREE_STEPS)
-    for count in (1, 2):
-        code, _, err = end(start(*launcher, count, "steps.py", f"{count}.npz", cwd=tmp_path))
+    for file, started_by in (("1.npz", ()), ("2.npz", launcher)):
+        code, _, err = end(start(*started_by, "steps.py", file, cwd=tmp_path))
         assert code == 0, err
     one, two = (np.load(tmp_path / f"{count}.npz") for count in (1, 2))
     assert set(one) == set(two)
