@@ -17,6 +17,7 @@ from kopal.backends.onnx_backend import classifier_model
 from kopal.calibrate import fit_temperature
 from kopal.classifier import Classifier
 from kopal.datasets import PARTS, Dataset, Labelled, check_learnable, open_dataset
+from kopal.errors import UsageError
 from kopal.evaluate import Report, evaluate
 from kopal.fingerprints import fingerprint
 from kopal.fit.fitted import Fitted
@@ -47,6 +48,14 @@ def train(
     is the first of them, the others call `assist`.
     """
     started = perf_counter()
+    if checkpoint_every < 0:
+        raise UsageError(f"a checkpoint every {checkpoint_every} steps", "0, only after epochs, or more")
+    if starts_from_imagenet(recipe) and (resume or checkpoint_every):
+        raise UsageError(
+            "checkpoints of frozen features, which take seconds to fit",
+            "a net that learns from pixels",
+            "leave out resume and checkpoint_every, or say weights='none'",
+        )
     dataset = _opened(data, log)
     with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
         around = Circumstances(world, started, cache, folder, checkpoint_every, resume)
@@ -62,11 +71,16 @@ def train(
 
 
 def assist(
-    data: str | os.PathLike[str] | Dataset, recipe: Recipe, world: World, cache: bool = True, resume: bool = False
+    data: str | os.PathLike[str] | Dataset,
+    recipe: Recipe,
+    world: World,
+    cache: bool = True,
+    resume: bool = False,
+    checkpoint_every: int = 0,
 ) -> None:
     """What every process but the first does in a training by several: learn along, tell nothing, write nothing."""
     started = perf_counter()
-    around = Circumstances(world, started, cache, resume=resume)
+    around = Circumstances(world, started, cache, every=checkpoint_every, resume=resume)
     from_pixels(recipe, _opened(data, silent), around, silent)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from kopal.arrays import Labels, Probabilities
 from kopal.classifier import Classifier
-from kopal.errors import OutputError
+from kopal.errors import Diverged, OutputError
 from kopal.evaluate import Report
 from kopal.files import shown, write_csv, write_json
 from kopal.fit.loop import Epoch
@@ -89,13 +89,24 @@ def reserved(out: Path | None, title: str, resume: bool = False) -> Iterator[Pat
     """A folder for a run, made before the work starts; taken away again if it stays empty.
 
     `out` must be new or empty; None takes the first free runs/<title>-<n>. With `resume` it may hold a training that
-    was cut short, and None takes the last such run. Raises `OutputError`.
+    was cut short, and None takes the last such run. Raises `OutputError`; an interrupt says what is kept.
     """
     if out is None and resume:
         out = next((folder for folder in reversed(_runs(title)) if _unfinished(folder)), None)
     folder = _make(out, resume) if out is not None else _next_free(title)
     try:
         yield folder
+    except KeyboardInterrupt:
+        if _unfinished(folder) and any((folder / CHECKPOINT).iterdir()):
+            raise KeyboardInterrupt(
+                f"what was trained is kept in {shown(folder / CHECKPOINT)}\n"
+                "the same command with --resume goes on from there"
+            ) from None
+        raise
+    except Diverged:
+        # What is kept would only diverge again.
+        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+        raise
     finally:
         for left in (folder / CHECKPOINT, folder):
             with contextlib.suppress(OSError):  # not empty: the run is in it
@@ -120,6 +131,7 @@ def _make(folder: Path, resume: bool) -> Path:
             raise OutputError(f"{shown(folder)} is a file", "a new or empty folder", "choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "report.json").exists() and resume:
+            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)  # killed at the very end, it would stay for ever
             raise OutputError(
                 f"the run in {shown(folder)} is finished", "one that was cut short", "choose another --out"
             )
@@ -132,6 +144,8 @@ def _make(folder: Path, resume: bool) -> Path:
         if any(folder.iterdir()) and not _unfinished(folder):
             raise OutputError(f"{shown(folder)} is not empty", "a new or empty folder", "choose another --out")
         _check_writable(folder)
+        for half in folder.glob(".*.part"):  # of a model file, by kill -9
+            half.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"cannot make the folder {shown(folder)}: {(error.strerror or str(error)).lower()}",

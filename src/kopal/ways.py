@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +18,8 @@ from kopal import audit
 from kopal.backends.onnx_backend import classifier_model
 from kopal.classifier import run_session, session
 from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
-from kopal.errors import UsageError
+from kopal.errors import TogetherError, UsageError
 from kopal.features import Backbone, read
-from kopal.fingerprints import fingerprint
 from kopal.fit import scratch
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
@@ -92,7 +93,7 @@ def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
     speeds = cache_folder() / SPEEDS if around.cache else None
     # A rate too high overflows; the loop says so once and in words. PyTorch's threads are not to wait for NumPy's.
     with np.errstate(all="ignore"), threadpool_limits(1 if engine_of(recipe) == "torch" else None, user_api="blas"):
-        keeping, spent = _keeping(recipe, photos, around), perf_counter() - around.began
+        keeping, spent = _keeping(recipe, photos, around, log), perf_counter() - around.began
         learned = scratch.learn(recipe, photos, log, keeping, around.world, speeds, spent)
     # The other processes of a training by several are done: the first alone judges and writes.
     nobody = np.empty((0, len(photos.classes)), np.float32)
@@ -113,7 +114,7 @@ def _held_scores(learned: scratch.Learned, photos: PixelPhotos) -> NDArray[np.fl
     return scores
 
 
-def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances) -> scratch.Keeping:
+def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances, log: Log) -> scratch.Keeping:
     """Where this training is kept, and the one to go on with: process 0 reads it, all of them get it."""
     if around.every and recipe.settled:
         raise UsageError(
@@ -126,13 +127,24 @@ def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances) -> scra
         "engine": engine_of(recipe),
         "processes": around.world.size,
         "classes": list(photos.classes),
-        "photos": fingerprint(photos),
+        "photos": _as_they_stand(photos),
     }
+    if json.loads(around.world.from_first(json.dumps(identity).encode())) != json.loads(json.dumps(identity)):
+        raise TogetherError("this process was given other photos or another recipe than the first", "the same for all")
     checkpoints = Checkpoints(around.folder / CHECKPOINT if around.folder else Path(CHECKPOINT), identity)
     saved = None
     if around.resume:
         saved = checkpoints.unpacked(around.world.from_first(checkpoints.read() if around.folder else b""))
+        if saved is None:
+            log(Note("no checkpoint to go on from: the training starts anew"))
     return scratch.Keeping(checkpoints if around.folder else None, around.every, saved)
+
+
+def _as_they_stand(photos: PixelPhotos) -> str:
+    """A digest of photos, classes and parts in their order, by which they are dealt and shuffled."""
+    order = hashlib.sha256(b"".join(photos.digests))
+    order.update(photos.labels.tobytes() + "".join(photos.parts.tolist()).encode())
+    return order.hexdigest()
 
 
 def embedded_backbone(name: str) -> Backbone:

@@ -51,8 +51,8 @@ def run(arguments: list[str]) -> int:
         return _fail(f"error: {error}", USAGE, debug)
     except wrong_words as error:
         return _fail(f"error: {_in_one_line(error)}", USAGE, debug)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted: nothing half-written was left behind", INTERRUPTED, debug)
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        return _fail(f"interrupted: {stop or 'nothing half-written was left behind'}", INTERRUPTED, debug)
     except BrokenPipeError:
         # The reader of our output has gone (… | head): nothing to tell, and nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,9 +17,9 @@ Seed = Annotated[int, typer.Option("--seed", help=HELP["--seed"])]
 Json = Annotated[bool, typer.Option("--json", help=HELP["--json"])]
 
 
-def knob(name: str) -> Any:
+def knob(name: str, least: int | None = None) -> Any:
     """An option for those who study how nets learn; unsaid, the recipe decides."""
-    return typer.Option(None, name, help=HELP[name], show_default=False, rich_help_panel=LEARNING)
+    return typer.Option(None, name, help=HELP[name], show_default=False, rich_help_panel=LEARNING, min=least)
 
 
 Data = Annotated[str, typer.Argument(help=HELP["data"], show_default=False)]
@@ -74,9 +74,9 @@ def train(
     engine: str | None = knob("--engine"),
     device: str | None = knob("--device"),
     amp: str | None = knob("--amp"),
-    checkpoint_every: int | None = knob("--checkpoint-every"),
-    nproc: int | None = knob("--nproc"),
-    max_restarts: int | None = knob("--max-restarts"),
+    checkpoint_every: int | None = knob("--checkpoint-every", 1),
+    nproc: int | None = knob("--nproc", 2),
+    max_restarts: int | None = knob("--max-restarts", 0),
 ) -> int:
     from kopal.cli.training import run_training
     from kopal.recipes import recipe

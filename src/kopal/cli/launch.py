@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+from typing import Any
 
 from kopal.backends.torch_module import require_torch
-from kopal.errors import TogetherError, UsageError
+from kopal.cli.output import say
+from kopal.errors import TogetherError
 from kopal.parallel import cores
 
-FAILED, USAGE = 1, 2
+USAGE, INTERRUPTED = 2, 130
 
 
 def launch(processes: int, restarts: int) -> int:
@@ -19,15 +22,29 @@ def launch(processes: int, restarts: int) -> int:
     If one of them dies, the others are ended, and all are started again up to `restarts` times: they go on from the
     last checkpoint. Raises `TogetherError` where that did not help.
     """
-    if processes < 2:
-        raise UsageError(f"--nproc {processes}", "2 or more", "leave it out to train in one process")
     require_torch()
-    # For the launcher, which is this process: with its own store kept from one attempt to the next, restarts fail.
-    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
-    logging.getLogger("torch").setLevel(logging.ERROR)
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    # This process only waits for the others; what they had to say they have said.
+    logging.disable(logging.CRITICAL)
+    command = ["-m", "kopal", *_without_launch(sys.argv[1:])]
+    for left in range(restarts, -1, -1):
+        code, why = _attempt(processes, command)
+        if not why:
+            return code
+        if left:
+            # Not the launcher's own restarts: it would also repeat a command that cannot work.
+            say(f"{why}; all of them start again from the last checkpoint", sys.stderr)
+            command = [*command, "--resume"] if "--resume" not in command else command
+    raise TogetherError(
+        f"{why}; the others were ended too",
+        "all of them until the end",
+        "the same command with --resume goes on from the last checkpoint",
+    )
 
+
+def _attempt(processes: int, command: list[str]) -> tuple[int, str]:
+    """The exit code of one try, and in words which process failed; nothing where the first has said itself why."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -35,23 +52,32 @@ def launch(processes: int, restarts: int) -> int:
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=processes,
+        run_id="kopal",
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
-        max_restarts=restarts,
+        max_restarts=0,
         monitor_interval=0.1,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "kopal", *_without_launch(sys.argv[1:]))
+        elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as error:
-        rank, first = error.get_first_failure()
-        if first.exitcode == USAGE:  # the first process has said what it was
-            return USAGE
-        raise TogetherError(
-            f"process {rank} of {processes} ended with exit code {first.exitcode}; the others were ended too",
-            "all of them until the end",
-            "--resume goes on from the last checkpoint",
-        ) from error
-    return 0
+        codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        for code in (USAGE, INTERRUPTED):
+            if code in codes.values():
+                return code, ""
+        # Whoever was killed is the cause; the others failed for want of it, or were ended by the launcher.
+        rank = min(codes, key=lambda rank: (codes[rank] == -signal.SIGTERM, codes[rank]))
+        return 1, f"process {rank} of {processes} {_ending(codes[rank])}"
+    except (KeyboardInterrupt, SignalException):
+        return INTERRUPTED, ""
+    return 0, ""
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    names: dict[int, Any] = {number.value: number.name for number in signal.Signals}
+    return f"was ended by {names.get(-code, f'signal {-code}')}"
 
 
 def _without_launch(arguments: list[str]) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Any
 from kopal.backends.torch_module import require_torch
 from kopal.cli.output import quoted, say, shown, this_command
 from kopal.cli.screen import Screen
-from kopal.errors import UsageError
+from kopal.datasets import open_dataset
+from kopal.errors import KopalError, TogetherError, UsageError
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import ALONE, World
 from kopal.pipeline import assist, train
@@ -17,6 +18,7 @@ from kopal.recipes import Recipe
 from kopal.ways import starts_from_imagenet
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 OF_BOTH_WAYS = ("net", "weights")
 
 
@@ -24,14 +26,19 @@ def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, An
     """Train, alone or as the process that PyTorch's launcher started → the exit code; `said` is what the user said."""
     if starts_from_imagenet(recipe):
         _refuse_idle(said)
+    if said["max_restarts"] is not None and not said["nproc"]:
+        raise UsageError("--max-restarts without --nproc", "both: it starts several processes again", "add --nproc 2")
     if said["preview"]:
         _preview(data, recipe, said["preview"])
     elif said["nproc"]:
         from kopal.cli.launch import launch
 
+        # What is wrong with the command is better said once, and before the seconds that the processes take to start.
+        _check_engine(recipe)
+        open_dataset(data)
         return launch(said["nproc"], said["max_restarts"] or 0)
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        _together(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
+        return _together(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
     else:
         _train(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
     return 0
@@ -45,25 +52,49 @@ def _train(
     say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
 
 
-def _together(data: str, out: Path | None, recipe: Recipe, cache: bool, resume: bool, every: int) -> None:
+def _together(data: str, out: Path | None, recipe: Recipe, cache: bool, resume: bool, every: int) -> int:
     """One of several processes: the first trains and tells, the others learn along."""
+    _check_engine(recipe)
+    require_torch()
+    from kopal.fit.distributed import joined, left, lost
+
+    # The launcher starts everything again after a failure: then the training goes on, as with --resume.
+    resume = resume or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    try:
+        world = joined(recipe.device)
+        if world.rank:
+            assist(data, recipe, world, cache, resume, every)
+        else:
+            _train(data, out, recipe, cache, resume, every, world)
+    except TogetherError:
+        raise
+    except KopalError:
+        # All on this machine have met the same error; one message is enough.
+        if int(os.environ.get("LOCAL_RANK", "0")):
+            return USAGE
+        raise
+    except KeyboardInterrupt:
+        if int(os.environ.get("LOCAL_RANK", "0")):
+            return INTERRUPTED
+        raise
+    except RuntimeError as error:
+        if not lost(error):
+            raise
+        if "TORCHELASTIC_RUN_ID" in os.environ:  # the launcher tells who is gone
+            return FAILED
+        raise TogetherError(
+            "another process of this training is gone", "all of them until the end", "look at what that one has said"
+        ) from error
+    finally:
+        left()
+    return 0
+
+
+def _check_engine(recipe: Recipe) -> None:
     if engine_of(recipe) != "torch":
         raise UsageError(
             f"several processes with --net {recipe.net} on kopal's own engine", "PyTorch", "add --engine torch"
         )
-    require_torch()
-    from kopal.fit.distributed import joined, left
-
-    world = joined(recipe.device)
-    # The launcher starts everything again after a failure: then the training goes on, as with --resume.
-    resume = resume or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-    try:
-        if world.rank:
-            assist(data, recipe, world, cache, resume)
-        else:
-            _train(data, out, recipe, cache, resume, every, world)
-    finally:
-        left()
 
 
 def _refuse_idle(said: dict[str, Any]) -> None:

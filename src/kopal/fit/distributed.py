@@ -20,8 +20,8 @@ from kopal.arrays import Scores
 from kopal.errors import TogetherError
 from kopal.fit.world import World
 
-PATIENCE = timedelta(minutes=2)
-"""How long a process waits for the others before it gives up."""
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others, which may still read photos. One that has died is noticed at once."""
 
 
 @final
@@ -70,10 +70,16 @@ def joined(device: str) -> World:
     except (RuntimeError, ValueError) as error:
         raise TogetherError(
             f"the processes of this training did not find each other: {str(error).splitlines()[0]}",
-            "all of them, started by torchrun, within two minutes",
+            "all of them, started by torchrun, within half an hour",
             "start them with torchrun, or with kopal train --nproc",
         ) from error
     return Processes(own)
+
+
+def lost(error: RuntimeError) -> bool:
+    """Whether an error of PyTorch's says that another process is gone: there is no class of its own for that."""
+    words = str(error)
+    return isinstance(error, dist.DistError) or any(sign in words for sign in ("gloo", "Connection closed", "NCCL"))
 
 
 def left() -> None:

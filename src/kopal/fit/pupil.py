@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,14 @@ SMALL = ("linear", "mlp", "lenet5", "garment")
 class Pupil:
     """A net and how to train it: `make` gives a fresh learner, each time the same; `finish` its weights as the net's.
 
-    `how` says in words what computes.
+    `how` says in words what computes; `choice` is what was measured to settle that, plain values for `kept`.
     """
 
     net: Net
     make: Callable[[], Learner]
     finish: Callable[[Weights], Weights]
     how: str
+    choice: Mapping[str, Any] = field(default_factory=dict)
 
 
 def pupil(
@@ -51,8 +52,11 @@ def pupil(
     normalisation: Normalisation,
     world: World,
     speeds: Path | None,
+    kept: Mapping[str, Any] | None = None,
 ) -> Pupil:
-    """The recipe's net for an image (H, W, C) and its learner. `speeds` is the file of `fit/speed.py`."""
+    """The recipe's net for an image (H, W, C) and its learner. `speeds` is the file of `fit/speed.py`; `kept`, the
+    choice of a pupil that this one goes on for, is taken without asking the clock.
+    """
     how = stepping(recipe)
     if engine_of(recipe) == "numpy" and recipe.net == "linear" and _by_hand(how):
         return _linear(recipe, image, classes, normalisation)
@@ -62,8 +66,8 @@ def pupil(
     require_torch()
     from kopal.fit.torch_pupil import ready  # noqa: PLC0415 - PyTorch takes seconds: only where it is wanted
 
-    make, words = ready(recipe, net, weights, how, world, speeds)
-    return Pupil(net, make, _as_it_is, words)
+    make, choice = ready(recipe, net, weights, how, world, speeds, kept)
+    return Pupil(net, make, _as_it_is, f"PyTorch on {choice.in_words()}", asdict(choice))
 
 
 def engine_of(recipe: Recipe) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.datasets import PARTS, Dataset
-from kopal.errors import OutputError, UsageError
+from kopal.errors import CheckpointError, OutputError, UsageError
 from kopal.fit.augment import PRESETS
 from kopal.fit.checkpoint import Checkpoints, Saved
 from kopal.fit.foreign import is_foreign, usual_image
@@ -26,6 +26,7 @@ from kopal.fit.world import ALONE, World
 from kopal.images import FULL_SIDE, Geometry
 from kopal.log import Log, Note, Progress, silent
 from kopal.nets.describe import describe
+from kopal.nets.layers import BatchNorm
 from kopal.nets.net import Net
 from kopal.nets.registry import build
 from kopal.nets.resnet_cifar import DEPTHS
@@ -125,24 +126,30 @@ def learn(
     learning, validation = carved(recipe, photos)
     recipe = replace(recipe, batch=batch_size(recipe, len(learning)))
     # Model
+    saved = keeping.saved
+    found: dict[str, Any] = dict(saved.found) if saved else {"rate": recipe.rate}
     image, classes = photos.pixels.shape[1:], len(photos.classes)
-    own = pupil(recipe, image, classes, measure(learning, recipe.normalise), world, speeds)
+    normalisation = measure(learning, recipe.normalise)
+    own = pupil(recipe, image, classes, normalisation, world, speeds, found.get("choice"))
+    found["choice"] = dict(own.choice)
     learner = own.make()
     log(_course(recipe, own, learning, validation))
+    if world.size > 1 and any(isinstance(row.layer, BatchNorm) for row in describe(own.net)):
+        log(Note(f"batch norm: each of the {world.size} processes norms by its own share of a batch"))
     # Criterion and optimiser: the learner has them, and the rate is the recipe's or found
-    found: dict[str, Any] = dict(keeping.saved.found) if keeping.saved else {"rate": recipe.rate}
     if not found["rate"]:
         swept = sweep(learner, learning, lesson_of(recipe, photos, validation), world)
         log(swept)
         found["rate"] = swept.valley
-    lesson = lesson_of(replace(recipe, rate=found["rate"]), photos, validation, spent + perf_counter() - began)
+    left = _left(recipe, spent + perf_counter() - began, world)
+    lesson = replace(lesson_of(replace(recipe, rate=found["rate"]), photos, validation), budget=left)
     # Loop
     start, best = Place(), learner.weights()
-    if keeping.saved:
-        start, best = keeping.saved.place, keeping.saved.best or best
-        learner.restore(keeping.saved.state)
+    if saved:
+        start, best = saved.place, saved.best or best
+        _restore(learner, saved.state)
         log(Note(f"going on after epoch {len(start.history)}" + (f", step {start.step}" if start.photos else "")))
-    history = start.history
+    history, fault = start.history, ""
     for place in steps(learner, learning, validation, lesson, world, start):
         if epoch := place.ended:
             history = place.history
@@ -151,7 +158,9 @@ def learn(
         else:
             log(Progress("photos of the epoch", place.photos, place.of))
         if place.ended or (keeping.every and place.step % keeping.every == 0 and not place.cut):
-            _keep(keeping, place, learner, best, found, log)
+            before, fault = fault, _keep(keeping, place, learner, best, found)
+            if fault and fault != before:
+                log(Note(f"no checkpoint for now, the one before stays: {fault}"))
     return Learned(own.net, own.finish(best), history, found["rate"])
 
 
@@ -177,8 +186,8 @@ def batch_size(recipe: Recipe, photos: int) -> int:
     return recipe.batch or min(USUAL_BATCH, photos)
 
 
-def lesson_of(recipe: Recipe, photos: PixelPhotos, validation: Photographs, spent: float = 0.0) -> Lesson:
-    """The recipe's way through the photos, with what is left of its budget."""
+def lesson_of(recipe: Recipe, photos: PixelPhotos, validation: Photographs) -> Lesson:
+    """The recipe's way through the photos, with its whole budget."""
     held = int((~photos.where("train")).sum())
     augment, seed, classes = PRESETS[recipe.augment], recipe.seed, len(photos.classes)
     return Lesson(
@@ -187,7 +196,7 @@ def lesson_of(recipe: Recipe, photos: PixelPhotos, validation: Photographs, spen
         stopping(recipe),
         seed,
         recipe.epochs or float("inf"),
-        max(1.0, recipe.budget - spent) if recipe.budget else float("inf"),
+        recipe.budget or float("inf"),
         held / len(validation),
         recipe.balance,
         lambda pixels, labels, images, epoch: augment.apply(pixels, labels, images, seed, epoch, classes),
@@ -210,14 +219,31 @@ def stopping(recipe: Recipe) -> Rule:
     return AnyOf(tuple(rules))
 
 
-def _keep(keeping: Keeping, place: Place, learner: Learner, best: Weights, found: dict[str, Any], log: Log) -> None:
+def _keep(keeping: Keeping, place: Place, learner: Learner, best: Weights, found: dict[str, Any]) -> str:
+    """Write a checkpoint; why it could not be, or "". Hours of training are worth more: the one before is whole."""
     if keeping.checkpoints is None:
-        return
+        return ""
     try:
         keeping.checkpoints.write(place, learner.state(), best, found)
     except OutputError as error:
-        # Hours of training are worth more than a checkpoint; the one before is still whole.
-        log(Note(f"no checkpoint this time, the one before stays: {error.happened}"))
+        return error.happened
+    return ""
+
+
+def _left(recipe: Recipe, spent: float, world: World) -> float:
+    """The seconds of the budget that are left by the first process's clock: all are to stop at the same step."""
+    left = max(1.0, recipe.budget - spent) if recipe.budget else float("inf")
+    return world.sums(0.0 if world.rank else left)[0]
+
+
+def _restore(learner: Learner, state: Weights) -> None:
+    """Give a fresh learner the state of another. Raises `CheckpointError` where it was one of another net."""
+    for name, array in learner.state().items():
+        if name not in state or state[name].shape != array.shape:
+            raise CheckpointError(
+                f"the checkpoint does not fit the net: {name}", "the net that it was made of", "start anew"
+            )
+    learner.restore(state)
 
 
 def _course(recipe: Recipe, own: Pupil, learning: Photographs, validation: Photographs) -> Course:

@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from numpy.typing import NDArray
 from torch import Tensor
@@ -67,6 +68,8 @@ class TorchLearner:
             torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._stepping.clip)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
+        if self._world.size > 1:
+            self._agree()
         self._steps += 1
         if self._average:
             self._follow(1 - self._stepping.kept(self._steps))
@@ -105,6 +108,16 @@ class TorchLearner:
                     if (memory := state.get(f"optimiser.{key}.{name}")) is not None:
                         self._optimiser.state[tensor][key] = self._like(tensor, memory)
         self._steps = int(state["steps"])
+
+    def _agree(self) -> None:
+        """Batch norm's running statistics become the mean of all processes': what validates is then one net."""
+        own = [tensor for tensor in self._tensors.values() if not tensor.requires_grad]
+        if own:
+            mean = torch.cat([tensor.flatten() for tensor in own])
+            dist.all_reduce(mean)
+            mean /= self._world.size
+            for tensor, part in zip(own, torch.split(mean, [tensor.numel() for tensor in own]), strict=True):
+                tensor.copy_(part.view_as(tensor))
 
     def _answering(self) -> Mapping[str, Tensor]:
         return self._average or self._tensors

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,15 @@ has other work they wait for each other at every layer: 157 images/s were measur
 
 
 def ready(
-    recipe: Recipe, net: Net, weights: Weights, how: Stepping, world: World, speeds: Path | None
-) -> tuple[Callable[[], Learner], str]:
-    """What makes a learner of that net, each time the same, and in words what will compute."""
+    recipe: Recipe,
+    net: Net,
+    weights: Weights,
+    how: Stepping,
+    world: World,
+    speeds: Path | None,
+    kept: Mapping[str, Any] | None = None,
+) -> tuple[Callable[[], Learner], Choice]:
+    """What makes a learner of that net, each time the same, and what will compute: as `kept`, if this machine can."""
     keep_heap()
     work = sum(row.multiply_adds for row in describe(net)) * recipe.batch
     torch.set_num_threads(1 if work < TOO_LITTLE_TO_SHARE else max(1, cores() // world.size))
@@ -48,8 +56,12 @@ def ready(
     possible = candidates(recipe.device, recipe.amp, small=work < TOO_LITTLE_TO_SHARE)
     machine = f"{cores()} x {platform.machine()}, PyTorch {torch.__version__}"
     key = f"{net.name} {net.image}, {recipe.optimiser} on batches of {recipe.batch}, amp {recipe.amp}, {machine}"
-    choice = possible[0] if len(possible) == 1 else remembered(speeds, key, lambda: choose(possible, a_step))
-    return lambda: learner(choice, world), f"PyTorch on {choice.in_words()}"
+    choice = Choice(**kept) if kept else possible[0]
+    if choice not in possible or (not kept and len(possible) > 1 and not world.rank):
+        choice = remembered(speeds, key, lambda: choose(possible, a_step))
+    # The first process measures: two that chose by their own clocks might compute different numbers.
+    choice = Choice(**json.loads(world.from_first(json.dumps(asdict(choice)).encode())))
+    return lambda: learner(choice, world), choice
 
 
 def candidates(device: str, amp: str, small: bool) -> list[Choice]:

@@ -1,0 +1,231 @@
+"""Several processes train one net: the numbers of one process, one voice, and an end when one of them dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import CLASSES, draw
+
+pytest.importorskip("torch", reason="torch is not installed")
+if os.name == "nt":
+    pytest.skip("processes are ended by POSIX signals", allow_module_level=True)
+
+Kopal = Callable[..., tuple[int, str, str]]
+TRAIN = (
+    "-m",
+    "kopal",
+    "train",
+    "--net",
+    "garment",
+    "--engine",
+    "torch",
+    "--amp",
+    "off",
+    "--batch",
+    "16",
+    "--lr",
+    "0.01",
+)
+TWO = (*TRAIN, "--nproc", "2")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of twenty pictures, 24 x 20: 48 to learn from and validate on, 12 for the report."""
+    root = tmp_path_factory.mktemp("few") / "few"
+    for kind, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
+        for number in range(20):
+            draw(kind, number, (24, 20)).save(root / name / f"{number}.png")
+    return root
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    """Python with these arguments, in a session of its own."""
+    command = [sys.executable, *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        command, **pipes, text=True, cwd=cwd, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True
+    )
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error; nothing of it is left running."""
+    try:
+        out, err = process.communicate(timeout=100)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, out, err
+
+
+def kill_process(rank: int, of: subprocess.Popen[str]) -> float:
+    """SIGKILL to one of the launched processes once two epochs are done → when that was."""
+    assert of.stdout is not None
+    next(line for line in of.stdout if line.startswith("    2 "))
+    children = Path(f"/proc/{of.pid}/task/{of.pid}/children")
+    if not children.exists():
+        os.killpg(of.pid, signal.SIGKILL)
+        pytest.skip("the processes are looked up in /proc")
+    for child in children.read_text().split():
+        if f"\0RANK={rank}\0" in Path(f"/proc/{child}/environ").read_text():
+            os.kill(int(child), signal.SIGKILL)
+    return time.monotonic()
+
+
+THREE_STEPS = """
+import os, sys
+import numpy as np
+from kopal.fit.distributed import joined, left
+from kopal.fit.engine import start
+from kopal.fit.stepping import Stepping
+from kopal.fit.torch_learner import TorchLearner
+from kopal.fit.world import ALONE
+from kopal.nets.registry import build
+
+world = joined("cpu") if "RANK" in os.environ else ALONE
+net = build("garment", 3, (28, 28, 3))
+how = Stepping(momentum=0.9, nesterov=True, penalty=0.01, smoothing=0.1, clip=0.5, average=0.9)
+learner = TorchLearner(net, start(net, np.random.default_rng(0), "he"), how, 0, world=world)
+rng = np.random.default_rng(1)
+losses = []
+for size in (16, 16, 7):
+    pixels = rng.integers(0, 256, (size, 28, 28, 3), dtype=np.uint8)
+    mine = slice(world.rank, None, world.size)
+    losses += world.sums(learner.learn(pixels[mine], (np.arange(size) % 3)[mine], 0.05, size))
+scores = np.arange(15, dtype=np.float32).reshape(5, 3)
+whole = world.interleaved(scores[world.rank :: world.size])
+said = world.from_first(b"first" if not world.rank else b"")
+if not world.rank:
+    np.savez(sys.argv[1], losses=losses, scores=whole, said=np.frombuffer(said, np.uint8), **learner.weights())
+normed = build("resnet9", 3, (28, 28, 3))
+learner = TorchLearner(normed, start(normed, np.random.default_rng(0), "he"), how, 0, world=world)
+learner.learn(pixels[mine], (np.arange(size) % 3)[mine], 0.05, size)
+own = b"".join(array.tobytes() for array in learner.weights().values())
+assert world.from_first(own) == own
+left()
+"""
+
+
+def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+    # The outside oracle is the same learner alone: half of each batch in two processes must not show in the weights.
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
+    (tmp_path / "steps.py").write_text(THREE_STEPS)
+    for file, started_by in (("1.npz", ()), ("2.npz", launcher)):
+        code, _, err = end(start(*started_by, "steps.py", file, cwd=tmp_path))
+        assert code == 0, err
+    one, two = (np.load(tmp_path / f"{count}.npz") for count in (1, 2))
+    assert set(one) == set(two)
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], atol=1e-4, err_msg=name)
+    assert np.array_equal(two["scores"], np.arange(15).reshape(5, 3))
+    assert bytes(two["said"]) == b"first"
+
+
+def test_the_first_alone_prints_and_writes_and_a_cut_training_goes_on(photos: Path, tmp_path: Path) -> None:
+    process = start(*TWO, photos, "--epochs", 100_000, "--checkpoint-every", 1, cwd=tmp_path)
+    assert process.stdout is not None
+    told = [line for line in iter(process.stdout.readline, "") if not line.startswith("    2 ") or stop(process)]
+    code, _, err = end(process)
+    assert code == 130
+    assert err.splitlines() == [
+        f"interrupted: what was trained is kept in {Path('runs/few-1/checkpoint')}",
+        "the same command with --resume goes on from there",
+    ]
+    assert sum(line.startswith("plan:") for line in told) == 1
+    assert sum(line.startswith("    1 ") for line in told) == 1
+    # One process more or less would deal the batches otherwise.
+    code, _, err = end(start(*TRAIN, photos, "--epochs", 100_000, "--resume", cwd=tmp_path))
+    assert code == 2
+    assert "processes 2 then, 1 now" in err
+
+
+def stop(process: subprocess.Popen[str]) -> bool:
+    """Ctrl-C, as a terminal gives it to all of them."""
+    os.killpg(process.pid, signal.SIGINT)
+    return True
+
+
+def test_a_process_that_is_killed_ends_all_in_time(photos: Path, tmp_path: Path) -> None:
+    process = start(*TWO, photos, "--epochs", 100_000, cwd=tmp_path)
+    killed = kill_process(1, process)
+    code, _, err = end(process)
+    assert code == 2
+    assert time.monotonic() - killed < 30
+    assert err.splitlines()[0] == "error: process 1 of 2 was ended by SIGKILL; the others were ended too"
+    assert "--resume" in err
+    assert "Traceback" not in err
+    assert len(err.splitlines()) == 3
+
+
+def test_a_killed_training_starts_again_from_its_checkpoint_and_finishes(photos: Path, tmp_path: Path) -> None:
+    process = start(*TWO, photos, "--epochs", 30, "--max-restarts", 1, "--out", "out", cwd=tmp_path)
+    kill_process(0, process)
+    code, out, err = end(process)
+    assert code == 0, err
+    assert err.splitlines() == ["process 0 of 2 was ended by SIGKILL; all of them start again from the last checkpoint"]
+    assert "note: going on after epoch" in out
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["epochs"] == 30
+    assert not (tmp_path / "out" / "checkpoint").exists()
+
+
+def test_pytorchs_own_launcher_works_too_and_batch_norm_is_remarked_on(photos: Path, tmp_path: Path) -> None:
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "kopal", "train", photos)
+    knobs = ("--net", "resnet9", "--amp", "off", "--epochs", 1, "--batch", 16, "--out", "out")
+    code, out, err = end(start(*launcher, *knobs, cwd=tmp_path))
+    assert code == 0, err
+    assert out.count("note: batch norm: each of the 2 processes") == 1
+    assert out.count("plan:") == 1
+    assert (tmp_path / "out" / "model.onnx").exists()
+
+
+def test_bad_input_is_one_message_without_a_stack_trace(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("in the way")
+    code, _, err = end(start(*TWO, photos, "--out", "out", cwd=tmp_path))
+    assert code == 2
+    assert err.splitlines() == [
+        "error: out is a file",
+        "expected: a new or empty folder",
+        "to fix:   choose another --out",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere", "--net", "garment", "--engine", "torch", "--nproc", "2"], "no such folder: nowhere"),
+        (["PHOTOS", "--net", "garment", "--engine", "numpy", "--nproc", "2"], "on kopal's own engine"),
+        (["PHOTOS", "--net", "garment", "--nproc", "2"], "on kopal's own engine"),
+        (["PHOTOS", "--nproc", "2"], "--nproc would do nothing"),
+        (["PHOTOS", "--net", "garment", "--engine", "torch", "--nproc", "1"], "'--nproc'"),
+        (["PHOTOS", "--net", "garment", "--engine", "torch", "--max-restarts", "1"], "--max-restarts without --nproc"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_launched(
+    arguments: list[str], words: str, kopal: Kopal, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launched(*given: object) -> None:
+        raise AssertionError("launched")
+
+    monkeypatch.setattr("kopal.cli.launch.launch", launched)
+    code, out, err = kopal("train", *(str(photos) if argument == "PHOTOS" else argument for argument in arguments))
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_the_options_about_processes_are_not_handed_on() -> None:
+    from kopal.cli.launch import _without_launch
+
+    given = ["train", "--nproc", "2", "photos", "--max-restarts=3", "--batch", "8", "--nproc=4", "--max-restarts", "1"]
+    assert _without_launch(given) == ["train", "photos", "--batch", "8"]
