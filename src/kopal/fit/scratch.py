@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.datasets import PARTS, Dataset
-from kopal.errors import OutputError
+from kopal.errors import DataError, OutputError
 from kopal.fit.augment import PRESETS
 from kopal.fit.checkpoint import Checkpoints, Saved
 from kopal.fit.learner import Learner, Photographs
 from kopal.fit.loop import Epoch, Lesson, Place, steps
-from kopal.fit.lr_finder import sweep
+from kopal.fit.lr_finder import REMEDY, Sweep, sweep
 from kopal.fit.normalise import measure
 from kopal.fit.pupil import Pupil, pupil
 from kopal.fit.world import ALONE, World
@@ -118,8 +118,7 @@ def learn(
     # Data
     learning, validation = carved(recipe, photos)
     # Model
-    image, classes = photos.pixels.shape[1:], len(photos.classes)
-    own = pupil(recipe, image, classes, measure(learning, recipe.normalise), world, speeds)
+    own = pupil_of(recipe, photos, learning, world, speeds)
     learner = own.make()
     log(_course(recipe, own, learning, validation))
     # Criterion and optimiser: the learner has them, and the rate is the recipe's or found
@@ -128,7 +127,9 @@ def learn(
     if not found["rate"]:
         swept = sweep(learner, learning, lesson, world)
         log(swept)
-        found["rate"] = swept.valley
+        if not swept.learns:
+            raise DataError("no learning rate brings the loss down", "one that does", REMEDY)
+        found["rate"] = swept.suggested
     lesson = replace(lesson, rates=rates(recipe, found["rate"]))
     # Loop
     start, best = Place(), learner.weights()
@@ -147,6 +148,24 @@ def learn(
         if place.ended or (keeping.every and place.step % keeping.every == 0 and not place.cut):
             _keep(keeping, place, learner, best, found, log)
     return Learned(own.net, own.finish(best), history, found["rate"])
+
+
+def find_rate(
+    recipe: Recipe, photos: PixelPhotos, log: Log = silent, world: World = ALONE, speeds: Path | None = None
+) -> Sweep:
+    """The sweep that a training with these knobs would begin with. Raises `KopalError`."""
+    learning, validation = carved(recipe, photos)
+    learner = pupil_of(recipe, photos, learning, world, speeds).make()
+    lesson = lesson_of(recipe, photos, len(validation))
+    return sweep(
+        learner, learning, lesson, world, progress=lambda done, of: log(Progress("steps of the sweep", done, of))
+    )
+
+
+def pupil_of(recipe: Recipe, photos: PixelPhotos, learning: Photographs, world: World, speeds: Path | None) -> Pupil:
+    """The recipe's net for these photos, normalised by those that it learns from."""
+    image, normalisation = photos.pixels.shape[1:], measure(learning, recipe.normalise)
+    return pupil(recipe, image, len(photos.classes), normalisation, world, speeds)
 
 
 def carved(recipe: Recipe, photos: PixelPhotos) -> tuple[Photographs, Photographs]:
