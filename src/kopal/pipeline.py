@@ -21,6 +21,7 @@ from kopal.errors import UsageError
 from kopal.evaluate import Report, evaluate
 from kopal.fingerprints import fingerprint
 from kopal.fit.fitted import Fitted
+from kopal.fit.lr_finder import Sweep
 from kopal.fit.world import ALONE, World
 from kopal.ledger import LedgerRow
 from kopal.log import Log, silent
@@ -28,7 +29,14 @@ from kopal.model_file import Card
 from kopal.nets.weights import PRETRAINED
 from kopal.recipes import Recipe
 from kopal.run import Answers, Run, reserved
-from kopal.ways import Circumstances, from_features, from_pixels, starts_from_imagenet, used_knobs
+from kopal.ways import (
+    Circumstances,
+    from_features,
+    from_pixels,
+    rate_from_pixels,
+    starts_from_imagenet,
+    used_knobs,
+)
 
 
 def train(
@@ -82,6 +90,20 @@ def assist(
     started = perf_counter()
     around = Circumstances(world, started, cache, every=checkpoint_every, resume=resume)
     from_pixels(recipe, _opened(data, silent), around, silent)
+
+
+def find_rate(data: str | os.PathLike[str] | Dataset, recipe: Recipe, cache: bool = True, log: Log = silent) -> Sweep:
+    """The sweep over learning rates that a training with these knobs would begin with; nothing is written.
+
+    Raises `KopalError`.
+    """
+    if starts_from_imagenet(recipe):
+        raise UsageError(
+            f"a learning rate for --net {recipe.net}, whose features are frozen",
+            "a net that learns from pixels",
+            "say --net garment, or add --weights none",
+        )
+    return rate_from_pixels(recipe, _opened(data, log), Circumstances(ALONE, perf_counter(), cache), log)
 
 
 def _opened(data: str | os.PathLike[str] | Dataset, log: Log) -> Dataset:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import closing, nullcontext
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -24,6 +25,7 @@ from kopal.fit import scratch
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
 from kopal.fit.frozen import fit
+from kopal.fit.lr_finder import Sweep
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import World
 from kopal.ledger import LedgerRow
@@ -83,23 +85,45 @@ def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: 
 
 def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A whole net, trained from pixels; calibration and test are scored by the very graph that is saved."""
+    photos, rows = _pixels(recipe, dataset, around, log)
+    with _learning(recipe):
+        keeping, spent = _keeping(recipe, photos, around, log), perf_counter() - around.began
+        learned = scratch.learn(recipe, photos, log, keeping, around.world, _speeds(around), spent)
+    # The other processes of a training by several are done: the first alone judges and writes.
+    nobody = np.empty((0, len(photos.classes)), np.float32)
+    scores = nobody if around.world.rank else _held_scores(learned, photos)
+    fitted = Fitted(learned.net, learned.weights, photos.geometry, scores, rate=learned.rate, history=learned.history)
+    return fitted, photos, rows
+
+
+def rate_from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Sweep:
+    """The sweep over learning rates that `from_pixels` would begin with, on the same photos."""
+    photos, _ = _pixels(recipe, dataset, around, log)
+    with _learning(recipe):
+        return scratch.find_rate(recipe, photos, log, around.world, _speeds(around))
+
+
+def _pixels(
+    recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log
+) -> tuple[PixelPhotos, tuple[LedgerRow, ...]]:
     geometry = scratch.geometry(recipe, dataset)
     with closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store:
         photos, rows = read_pixels(dataset, geometry, store, lambda done, of: log(Progress("photos", done, of)))
         if store and store.fault:
             log(Note(store.fault))
     _tell(photos, rows, dataset, log)
-    photos = scratch.in_parts(photos, recipe.seed)
-    speeds = cache_folder() / SPEEDS if around.cache else None
+    return scratch.in_parts(photos, recipe.seed), rows
+
+
+@contextmanager
+def _learning(recipe: Recipe) -> Iterator[None]:
     # A rate too high overflows; the loop says so once and in words. PyTorch's threads are not to wait for NumPy's.
     with np.errstate(all="ignore"), threadpool_limits(1 if engine_of(recipe) == "torch" else None, user_api="blas"):
-        keeping, spent = _keeping(recipe, photos, around, log), perf_counter() - around.began
-        learned = scratch.learn(recipe, photos, log, keeping, around.world, speeds, spent)
-    # The other processes of a training by several are done: the first alone judges and writes.
-    nobody = np.empty((0, len(photos.classes)), np.float32)
-    scores = nobody if around.world.rank else _held_scores(learned, photos)
-    fitted = Fitted(learned.net, learned.weights, geometry, scores, rate=learned.rate, history=learned.history)
-    return fitted, photos, rows
+        yield
+
+
+def _speeds(around: Circumstances) -> Path | None:
+    return cache_folder() / SPEEDS if around.cache else None
 
 
 def _held_scores(learned: scratch.Learned, photos: PixelPhotos) -> NDArray[np.float32]:

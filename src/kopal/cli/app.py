@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kopal.cli import everyday, study, tools
+from kopal.cli import everyday, lr_find, study, tools
 from kopal.cli.words import HELP
 
 app = typer.Typer(
@@ -18,11 +18,12 @@ app = typer.Typer(
 
 for panel, commands in (
     ("Everyday", (everyday.demo, everyday.train, everyday.predict, everyday.evaluate)),
-    ("To study", (study.nets, study.descent, study.explain)),
+    ("To study", (study.nets, study.descent, lr_find.lr_find, study.explain)),
     ("Tools", (tools.ensemble, tools.inspect, tools.doctor, tools.cache)),
 ):
     for command in commands:
-        app.command(command.__name__, help=HELP[command.__name__], rich_help_panel=panel)(command)
+        name = command.__name__.replace("_", "-")
+        app.command(name, help=HELP[name], rich_help_panel=panel)(command)
 
 
 @app.callback()

@@ -122,7 +122,7 @@ class Screen:
     @__call__.register
     def _(self, sweep: Sweep) -> None:
         self._close()
-        say(f"learning rate {sweep.valley:.2g}, found by a sweep of {len(sweep.rates)} steps\n")
+        say(f"learning rate {sweep.suggested:.2g}, found by a sweep of {len(sweep.rates)} steps\n")
 
     @__call__.register
     def _(self, epoch: Epoch) -> None:

@@ -44,6 +44,11 @@ def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, An
     return 0
 
 
+def option(knob: str) -> str:
+    """The option of the command line that sets a knob of the recipe."""
+    return OPTIONS.get(knob, "--" + knob.replace("_", "-"))
+
+
 def _train(
     data: str, out: Path | None, recipe: Recipe, cache: bool, resume: bool, every: int, world: World = ALONE
 ) -> None:
@@ -99,11 +104,7 @@ def _check_engine(recipe: Recipe) -> None:
 
 def _refuse_idle(said: dict[str, Any]) -> None:
     """Raises `UsageError` for options of learning from pixels where features are frozen: they would do nothing."""
-    idle = [
-        OPTIONS.get(name, "--" + name.replace("_", "-"))
-        for name, value in said.items()
-        if value is not None and name not in OF_BOTH_WAYS
-    ]
+    idle = [option(name) for name, value in said.items() if value is not None and name not in OF_BOTH_WAYS]
     if idle:
         raise UsageError(
             f"{', '.join(idle)} would do nothing: the net's features are frozen",

@@ -12,27 +12,29 @@ FEWEST = 3
 """Epochs from which a curve has a shape."""
 STILL_FALLING = 0.03
 """Of the loss of the epoch before: so much less in the last one means that more epochs would go on gaining."""
+JUMP = 0.02
+"""Of the first loss: a training loss that rises by more from one epoch to the next jumps; a fourth of them is many."""
 RISEN = 1.1
 """Validation loss over its least, while the training loss falls: learning by heart."""
 
 
 def read_curve(history: Sequence[Epoch]) -> str:
     """What the losses of a training say about its rate and its length, or "" where they are too few to say."""
-    if not isfinite(history[-1].validation_loss):
+    if history and not isfinite(history[-1].validation_loss):
         return "it diverged: the learning rate is too high"
     if len(history) < FEWEST:
         return ""
     train = [epoch.train_loss for epoch in history]
     validation = [epoch.validation_loss for epoch in history]
-    ups = sum(later > earlier for earlier, later in pairwise(train))
+    jumps = sum(later - earlier > JUMP * train[0] for earlier, later in pairwise(train))
     if min(train) > 0.95 * train[0]:
         return "flat: the learning rate is too low, or so high that nothing is gained; kopal lr-find tells which"
-    if ups > len(train) // 3:
+    if jumps >= (len(train) - 1) / 4:
         return "the training loss jumps up and down: the learning rate is high"
-    if validation[-1] > RISEN * min(validation) and train[-1] < train[-2]:
-        best = validation.index(min(validation)) + 1
+    best = validation.index(min(validation))
+    if validation[-1] > RISEN * validation[best] and train[-1] < train[best]:
         return (
-            f"after epoch {best} it learned by heart: the training loss still falls, the validation loss rises; "
+            f"after epoch {best + 1} it learned by heart: the training loss fell on, the validation loss rose; "
             "more photos, --augment or --l2 help"
         )
     if train[-1] < (1 - STILL_FALLING) * train[-2] and validation[-1] <= min(validation):

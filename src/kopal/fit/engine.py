@@ -85,7 +85,7 @@ class EngineLearner:
         """Weights, the optimiser's memory and the running average, by name."""
         state = {f"weights.{name}": array.copy() for name, array in arrays(self._weights).items()}
         state |= {f"average.{name}": array.copy() for name, array in self._average.items()}
-        state |= {f"optimiser.{name}": array for name, array in self._optimiser.memory().items()}
+        state |= {f"optimiser.{name}": array.copy() for name, array in self._optimiser.memory().items()}
         return state | {"steps": np.array(self._steps)}
 
     def restore(self, state: Mapping[str, Array]) -> None:

@@ -89,7 +89,7 @@ class LinearLearner:
 
     def state(self) -> dict[str, Matrix]:
         """The parameters, and the velocities that momentum gives them."""
-        return self.weights() | {f"velocity.{name}": v for name, v in zip("wb", self._velocity, strict=True)}
+        return self.weights() | {f"velocity.{name}": v.copy() for name, v in zip("wb", self._velocity, strict=True)}
 
     def restore(self, state: Mapping[str, Matrix]) -> None:
         """The way back from `state`."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import compress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.datasets import PARTS, Dataset
-from kopal.errors import CheckpointError, OutputError, UsageError
-from kopal.fit.augment import PRESETS
+from kopal.errors import CheckpointError, DataError, OutputError
 from kopal.fit.checkpoint import Checkpoints, Saved
 from kopal.fit.foreign import is_foreign, usual_image
 from kopal.fit.learner import Learner, Photographs
-from kopal.fit.loop import Epoch, Lesson, Place, steps
-from kopal.fit.lr_finder import sweep
+from kopal.fit.lesson import HELD, batch_size, carved, lesson_of
+from kopal.fit.loop import Epoch, Place, steps
+from kopal.fit.lr_finder import REMEDY, Sweep, sweep
 from kopal.fit.normalise import measure
 from kopal.fit.pupil import Pupil, pupil
 from kopal.fit.world import ALONE, World
@@ -32,12 +31,8 @@ from kopal.nets.registry import build
 from kopal.nets.resnet_cifar import DEPTHS
 from kopal.pixels import PixelPhotos, native_shape
 from kopal.recipes import Recipe
-from kopal.schedules import SCHEDULES, warmed_up
 from kopal.splits import parts
-from kopal.stopping import AnyOf, MaxSteps, NoImprovement, Rule, Settled
 
-HELD = 0.1
-USUAL_BATCH = 64
 SMALL_NETS = ("resnet9", *DEPTHS)
 ANY_SIZE = ("linear", "mlp", *SMALL_NETS)
 ANY_COLOUR = ("linear", "mlp", "lenet5", "garment", *SMALL_NETS)
@@ -128,19 +123,19 @@ def learn(
     # Model
     saved = keeping.saved
     found: dict[str, Any] = dict(saved.found) if saved else {"rate": recipe.rate}
-    image, classes = photos.pixels.shape[1:], len(photos.classes)
-    normalisation = measure(learning, recipe.normalise)
-    own = pupil(recipe, image, classes, normalisation, world, speeds, found.get("choice"))
+    own = pupil_of(recipe, photos, learning, world, speeds, found.get("choice"))
     found["choice"] = dict(own.choice)
-    learner = own.make()
     log(_course(recipe, own, learning, validation))
+    learner = own.make()
     if world.size > 1 and any(isinstance(row.layer, BatchNorm) for row in describe(own.net)):
         log(Note(f"batch norm: each of the {world.size} processes norms by its own share of a batch"))
     # Criterion and optimiser: the learner has them, and the rate is the recipe's or found
     if not found["rate"]:
         swept = sweep(learner, learning, lesson_of(recipe, photos, validation), world)
         log(swept)
-        found["rate"] = swept.valley
+        if not swept.learns:
+            raise DataError("no learning rate brings the loss down", "one that does", REMEDY)
+        found["rate"] = swept.suggested
     left = _left(recipe, spent + perf_counter() - began, world)
     lesson = replace(lesson_of(replace(recipe, rate=found["rate"]), photos, validation), budget=left)
     # Loop
@@ -164,59 +159,29 @@ def learn(
     return Learned(own.net, own.finish(best), history, found["rate"])
 
 
-def carved(recipe: Recipe, photos: PixelPhotos) -> tuple[Photographs, Photographs]:
-    """The photos to learn from and those to validate on: a tenth of the train part, grouped and stratified."""
-    train = photos.where("train")
-    validates = parts(photos.labels[train], list(compress(photos.digests, train)), [HELD], recipe.seed, photos.classes)
-    learning, validation = (np.flatnonzero(train)[validates == number] for number in (0, 1))
-    return (
-        Photographs(photos.pixels, photos.labels[learning], learning),
-        Photographs(photos.pixels, photos.labels[validation], validation),
+def find_rate(
+    recipe: Recipe, photos: PixelPhotos, log: Log = silent, world: World = ALONE, speeds: Path | None = None
+) -> Sweep:
+    """The sweep that a training with these knobs would begin with. Raises `KopalError`."""
+    learning, validation = carved(recipe, photos)
+    recipe = replace(recipe, batch=batch_size(recipe, len(learning)))
+    learner, lesson = pupil_of(recipe, photos, learning, world, speeds).make(), lesson_of(recipe, photos, validation)
+    return sweep(
+        learner, learning, lesson, world, progress=lambda done, of: log(Progress("steps of the sweep", done, of))
     )
 
 
-def batch_size(recipe: Recipe, photos: int) -> int:
-    """The recipe's batch, else 64 or all photos where they are fewer. Raises `UsageError` for more than there are."""
-    if recipe.batch > photos:
-        raise UsageError(
-            f"a batch of {recipe.batch} photos where there are {photos} to learn from",
-            f"at most {photos}",
-            "leave --batch out, or add photos",
-        )
-    return recipe.batch or min(USUAL_BATCH, photos)
-
-
-def lesson_of(recipe: Recipe, photos: PixelPhotos, validation: Photographs) -> Lesson:
-    """The recipe's way through the photos, with its whole budget."""
-    held = int((~photos.where("train")).sum())
-    augment, seed, classes = PRESETS[recipe.augment], recipe.seed, len(photos.classes)
-    return Lesson(
-        recipe.batch,
-        rates(recipe),
-        stopping(recipe),
-        seed,
-        recipe.epochs or float("inf"),
-        recipe.budget or float("inf"),
-        held / len(validation),
-        recipe.balance,
-        lambda pixels, labels, images, epoch: augment.apply(pixels, labels, images, seed, epoch, classes),
-    )
-
-
-def rates(recipe: Recipe) -> Callable[[float, Any], float]:
-    """The learning rate after a share of the training, given the validation losses so far."""
-    schedule = warmed_up(SCHEDULES[recipe.schedule], recipe.warmup)
-    return lambda done, losses: recipe.rate * schedule(done, losses)
-
-
-def stopping(recipe: Recipe) -> Rule:
-    """The recipe's rules as one."""
-    rules: list[Rule] = [MaxSteps(recipe.epochs, "epochs")] if recipe.epochs else []
-    if recipe.patience:
-        rules.append(NoImprovement(recipe.patience, unit="epochs"))
-    if recipe.settled:
-        rules.append(Settled(recipe.settled))
-    return AnyOf(tuple(rules))
+def pupil_of(
+    recipe: Recipe,
+    photos: PixelPhotos,
+    learning: Photographs,
+    world: World,
+    speeds: Path | None,
+    choice: Mapping[str, Any] | None = None,
+) -> Pupil:
+    """The recipe's net for these photos, normalised by those that it learns from."""
+    image, normalisation = photos.pixels.shape[1:], measure(learning, recipe.normalise)
+    return pupil(recipe, image, len(photos.classes), normalisation, world, speeds, choice)
 
 
 def _keep(keeping: Keeping, place: Place, learner: Learner, best: Weights, found: dict[str, Any]) -> str:

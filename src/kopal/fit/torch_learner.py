@@ -103,6 +103,8 @@ class TorchLearner:
             for prefix, tensors in (("weights", self._tensors), ("average", self._average)):
                 for name, tensor in tensors.items():
                     tensor.copy_(torch.from_numpy(state[f"{prefix}.{name}"]))
+            # A learner that has not made a step remembers nothing: the way back forgets what came since.
+            self._optimiser.state.clear()
             for key in {full.split(".")[1] for full in state if full.startswith("optimiser.")}:
                 for name, tensor in self._tensors.items():
                     if (memory := state.get(f"optimiser.{key}.{name}")) is not None:
