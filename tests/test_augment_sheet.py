@@ -96,8 +96,8 @@ def test_photos_of_any_size_and_one_photo_alone_are_drawn(name: str, shape: tupl
 
 def test_the_settings_are_said_in_words() -> None:
     assert in_words(PRESETS["none"]) == "photos are learned from as they are"
-    assert in_words(PRESETS["light"]) == "mirrored with probability 0.5 · shifted by up to 0.125 of the side"
-    for word in ("cropped to 0.25", "within 1.33", "± 0.4", "erased with probability 0.25", "α 0.2"):
+    assert in_words(PRESETS["light"]) == "shifted by up to 0.125 of the side"
+    for word in ("cropped to 0.35", "within 1.33", "± 0.3", "erased with probability 0.25", "α 0.2"):
         assert word in in_words(PRESETS["strong"])
     pixels, labels = plain(2)
     assert "Augmentation: own settings" in texts(augment_sheet(pixels, labels, "ab", Augment(flip=0.1), kind="svg"))

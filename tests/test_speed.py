@@ -183,10 +183,10 @@ def test_a_pupil_measures_once_and_amp_off_never_gets_bfloat16(tmp_path: Path, m
 
     def words(**knobs: str) -> str:
         own = recipe(net="garment", engine="torch", device="cpu", batch=64, **knobs)
-        make, said = torch_pupil.ready(own, net, weights, stepping(own), ALONE, file)
+        make, choice = torch_pupil.ready(own, net, weights, stepping(own), ALONE, file)
         first, second = make(), make()
         np.testing.assert_equal(first.state(), second.state())
-        return said
+        return f"PyTorch on {choice.in_words()}"
 
     assert words() == words() == "PyTorch on cpu, bfloat16"
     assert len(asked) == 1

@@ -23,6 +23,8 @@ def launch(processes: int, restarts: int) -> int:
     last checkpoint. Raises `TogetherError` where that did not help.
     """
     require_torch()
+    # For the launcher, which is this process: a store kept from one attempt would disturb the next.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
     # This process only waits for the others; what they had to say they have said.
     logging.disable(logging.CRITICAL)

@@ -20,6 +20,7 @@ from kopal.fit.fitted import Fitted
 from kopal.fit.loop import Epoch
 from kopal.fit.lr_finder import Sweep
 from kopal.fit.scratch import Course
+from kopal.nets.describe import output_shape
 from kopal.plan import Plan
 from kopal.run import Run
 
@@ -131,13 +132,13 @@ class Screen:
             say("epoch  train loss  validation loss  accuracy      rate  images/s  left")
         self._epochs.append(epoch)
         say(
-            f"{epoch.number:5}  {epoch.train_loss:10.4f}  {epoch.validation_loss:15.4f}  "
+            f"{epoch.number:5}  {loss(epoch.train_loss):>10}  {loss(epoch.validation_loss):>15}  "
             f"{epoch.validation_accuracy:8.4f}  {epoch.rate:8.2g}  {epoch.images_per_second:8.0f}  "
             f"{self._left(epoch)}{' *' if epoch.best else ''}".rstrip()
         )
         if epoch.stopped:
             say(f"stopped: {epoch.stopped}; the weights of the epoch with the last * are kept")
-            if remark := read_curve(self._epochs):
+            if remark := read_curve(self._epochs, output_shape(self._course.net)[0]):
                 say(f"the curve: {remark}")
 
     def _left(self, epoch: Epoch) -> str:
@@ -175,6 +176,11 @@ class Screen:
 
     def __exit__(self, *error: object) -> None:
         self._close()
+
+
+def loss(value: float) -> str:
+    """A loss as ten characters or fewer, also where it has left all bounds."""
+    return f"{value:.4f}" if value < 1e4 else f"{value:.3g}"
 
 
 def show_report(report: Report) -> None:

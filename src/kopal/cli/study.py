@@ -16,20 +16,39 @@ Differences = Literal["forward", "central"]
 def nets(
     net: Annotated[str | None, typer.Argument(help=HELP["net"], show_default=False)] = None,
     graph: Annotated[Path | None, typer.Option("--graph", help=HELP["--graph"], show_default=False)] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help=HELP["--plot nets"], show_default=False)] = None,
 ) -> None:
     from kopal.cli.output import say, shown
     from kopal.errors import UsageError
+    from kopal.fit.foreign import named_net
     from kopal.nets.table import family_lines, net_lines
 
-    if graph is None:
-        from kopal.fit.foreign import named_net
-
+    if net is not None and plot is not None:
+        raise UsageError("--plot with a net: it compares all of them", "one of the two", "kopal nets --plot nets.svg")
+    if net is None and graph is not None:
+        raise UsageError("--graph without a net", "the name of one net", f"kopal nets vgg16 --graph {shown(graph)}")
+    if plot is not None:
+        _draw_all(plot)
+    elif net is not None and graph is not None:
+        _draw_one(net, graph)
+    else:
         for line in net_lines(named_net(net)) if net else family_lines():
             say(line)
-        return
-    if net is None:
-        raise UsageError("--graph without a net", "the name of one net", f"kopal nets vgg16 --graph {shown(graph)}")
 
+
+def _draw_all(plot: Path) -> None:
+    from kopal.cli.output import say, shown
+    from kopal.files import write_bytes
+    from kopal.report.formats import picture_kind
+    from kopal.report.nets_plot import nets_picture
+
+    kind = picture_kind(plot)
+    write_bytes(plot, nets_picture(kind))
+    say(f"drawn in {shown(plot)}")
+
+
+def _draw_one(net: str, graph: Path) -> None:
+    from kopal.cli.output import say, shown
     from kopal.files import write_text
     from kopal.fit.foreign import named_net
     from kopal.report.formats import picture_kind

@@ -72,6 +72,7 @@ HELP = {
     "--gradient": "forward or central differences.",
     "--h": "The difference quotient's h.",
     "--plot": "The picture: .svg, .png or .pdf; without it, the next free descent.svg.",
+    "--plot nets": "Draw published accuracy against operations, circles = parameters: .svg, .png or .pdf.",
     "--graph": "Draw the net into this .svg file.",
     "--out templates": "The picture: .svg, .png or .pdf; without it, the next free templates.png.",
     "--out ensemble": "The file: .onnx, new or an earlier ensemble; without it, the next free ensemble.onnx.",

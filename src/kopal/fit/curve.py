@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, log
 
 from kopal.fit.loop import Epoch
 
@@ -14,11 +14,13 @@ STILL_FALLING = 0.03
 """Of the loss of the epoch before: so much less in the last one means that more epochs would go on gaining."""
 JUMP = 0.02
 """Of the first loss: a training loss that rises by more from one epoch to the next jumps; a fourth of them is many."""
+LOST, UNLEARNED = 1.5, 0.97
+"""Losses over ln K, that of naming all classes as likely as each other: much worse in epoch 1; no better at the end."""
 RISEN = 1.1
 """Validation loss over its least, while the training loss falls: learning by heart."""
 
 
-def read_curve(history: Sequence[Epoch]) -> str:
+def read_curve(history: Sequence[Epoch], classes: int) -> str:
     """What the losses of a training say about its rate and its length, or "" where they are too few to say."""
     if history and not isfinite(history[-1].validation_loss):
         return "it diverged: the learning rate is too high"
@@ -27,7 +29,9 @@ def read_curve(history: Sequence[Epoch]) -> str:
     train = [epoch.train_loss for epoch in history]
     validation = [epoch.validation_loss for epoch in history]
     jumps = sum(later - earlier > JUMP * train[0] for earlier, later in pairwise(train))
-    if min(train) > 0.95 * train[0]:
+    if train[0] > LOST * log(classes) and min(validation) > UNLEARNED * log(classes):
+        return "the first steps threw the net out of reach: the learning rate is far too high"
+    if min(train) > 0.95 * train[0] or min(validation) > UNLEARNED * log(classes):
         return "flat: the learning rate is too low, or so high that nothing is gained; kopal lr-find tells which"
     if jumps >= (len(train) - 1) / 4:
         return "the training loss jumps up and down: the learning rate is high"

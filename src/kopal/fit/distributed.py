@@ -20,8 +20,8 @@ from kopal.arrays import Scores
 from kopal.errors import TogetherError
 from kopal.fit.world import World
 
-PATIENCE = timedelta(minutes=30)
-"""How long a process waits for the others, which may still read photos. One that has died is noticed at once."""
+PATIENCE, MEETING = timedelta(minutes=2), timedelta(minutes=30)
+"""How long a process waits for the others: while they train, and before, when another machine may still read photos."""
 
 
 @final
@@ -31,6 +31,7 @@ class Processes:
     def __init__(self, device: torch.device) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self._device = device
+        self._meeting = dist.new_group(timeout=MEETING)
 
     def sums(self, *values: float) -> tuple[float, ...]:
         """Each value, added up over the processes."""
@@ -50,12 +51,13 @@ class Processes:
         return found
 
     def from_first(self, data: bytes) -> bytes:
-        """The bytes that process 0 has: bytes, not objects, so that nothing is unpickled."""
-        (size,) = self.sums(0 if self.rank else len(data))
+        """The bytes that process 0 has: bytes, not objects, so that nothing is unpickled. All meet here, with patience."""
+        size = torch.tensor(len(data), device=self._device)
+        dist.broadcast(size, 0, group=self._meeting)
         held: Tensor = torch.empty(int(size), dtype=torch.uint8, device=self._device)
         if not self.rank and data:
             held.copy_(torch.from_numpy(np.frombuffer(data, np.uint8).copy()))
-        dist.broadcast(held, 0)
+        dist.broadcast(held, 0, group=self._meeting)
         return held.cpu().numpy().tobytes()
 
 
@@ -70,7 +72,7 @@ def joined(device: str) -> World:
     except (RuntimeError, ValueError) as error:
         raise TogetherError(
             f"the processes of this training did not find each other: {str(error).splitlines()[0]}",
-            "all of them, started by torchrun, within half an hour",
+            "all of them, started by torchrun, within two minutes",
             "start them with torchrun, or with kopal train --nproc",
         ) from error
     return Processes(own)
