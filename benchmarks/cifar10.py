@@ -38,9 +38,8 @@ def main() -> None:
         made = kopal.recipe(budget=60 * options.minutes, seed=seed, engine="torch", **RECIPE)
         curve, run = trained(options.data, made)
         low, high = run.report.interval
-        print(
-            f"seed {seed}: test {run.report.accuracy:.4f} ({low:.3f} to {high:.3f}, n = {run.report.n}), {run.seconds:.0f} s"
-        )
+        test = f"test {run.report.accuracy:.4f} ({low:.3f} to {high:.3f}, n = {run.report.n})"
+        print(f"seed {seed}: {test}, {run.seconds:.0f} s")
         print("  minutes: validation accuracy  " + ", ".join(curve), flush=True)
 
 

@@ -193,9 +193,8 @@ def test_vgg_is_the_slides_table(name: str, counts: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("resnet")])
 def test_resnet_has_as_many_layers_as_its_name_says(name: str) -> None:
     learned = [row.path for row in describe(build(name)) if isinstance(row.layer, Conv | Linear)]
-    assert len([path for path in learned if ".shortcut." not in path]) == int(
-        name.removeprefix("resnet").removesuffix("-slim")
-    )
+    layers = int(name.removeprefix("resnet").removesuffix("-slim"))
+    assert len([path for path in learned if ".shortcut." not in path]) == layers
 
 
 def test_the_bottleneck_strides_in_its_3x3() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import final
+from typing import cast, final
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class Processes:
     def __init__(self, device: torch.device) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self._device = device
-        self._meeting = dist.new_group(timeout=MEETING)
+        self._meeting = cast("dist.ProcessGroup", dist.new_group(timeout=MEETING))
 
     def sums(self, *values: float) -> tuple[float, ...]:
         """Each value, added up over the processes."""
@@ -51,7 +51,7 @@ class Processes:
         return found
 
     def from_first(self, data: bytes) -> bytes:
-        """The bytes that process 0 has: bytes, not objects, so that nothing is unpickled. All meet here, with patience."""
+        """The bytes that process 0 has: no objects, so that nothing is unpickled. All meet here, with patience."""
         size = torch.tensor(len(data), device=self._device)
         dist.broadcast(size, 0, group=self._meeting)
         held: Tensor = torch.empty(int(size), dtype=torch.uint8, device=self._device)

@@ -1,4 +1,4 @@
-"""Architectures compared, as Canziani et al. drew it (arXiv:1605.07678): accuracy against operations, circles = parameters."""
+"""Architectures compared as in arXiv:1605.07678: accuracy against operations, the circle's area for the parameters."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def nets_picture(kind: str) -> bytes:
     axes.set_xlabel("multiply-adds for one image", color=INK)
     axes.set_ylabel("published top-1 accuracy on ImageNet, %", color=INK)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e9:g} G"))
-    axes.grid(color="#eeeeee", zorder=0)
+    axes.grid(color="#eeeeee")
+    axes.set_axisbelow(True)
     axes.tick_params(labelsize=9, color="#aaaaaa", labelcolor=QUIET, which="both")
     for spine in axes.spines.values():
         spine.set(color="#aaaaaa")
@@ -125,8 +126,26 @@ def _name(axes: Axes, point: Point, colour: str) -> None:
     )
 
 
-LEFT = frozenset({"alexnet", "efficientnet-b0", "efficientnet-b1", "efficientnet-b2", "efficientnet-b3", "vgg11"})
-ABOVE = {"alexnet": -10, "alexnet-2012": 10, "efficientnet-b1": 6, "efficientnet-lite1": -6, "resnet101": -8}
+LEFT = frozenset(
+    {
+        "alexnet",
+        "efficientnet-b0",
+        "efficientnet-b1",
+        "efficientnet-b2",
+        "efficientnet-b3",
+        "vgg11",
+        "vgg16",
+        "googlenet",
+    }
+)
+ABOVE = {
+    "alexnet": -10,
+    "alexnet-2012": 10,
+    "efficientnet-b1": 6,
+    "efficientnet-lite1": -6,
+    "resnet101": -8,
+    "vgg16": 8,
+}
 """Points by which a name moves up where its circle has close neighbours."""
 
 
