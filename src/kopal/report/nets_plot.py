@@ -126,18 +126,7 @@ def _name(axes: Axes, point: Point, colour: str) -> None:
     )
 
 
-LEFT = frozenset(
-    {
-        "alexnet",
-        "efficientnet-b0",
-        "efficientnet-b1",
-        "efficientnet-b2",
-        "efficientnet-b3",
-        "vgg11",
-        "vgg16",
-        "googlenet",
-    }
-)
+LEFT = frozenset({"alexnet", "googlenet", "vgg11", "vgg16", *(f"efficientnet-b{number}" for number in range(4))})
 ABOVE = {
     "alexnet": -10,
     "alexnet-2012": 10,
