@@ -16,10 +16,10 @@ from kopal.stopping import MaxSteps
 NAN = float("nan")
 
 
-def history(train: Sequence[float], validation: Sequence[float]) -> list[Epoch]:
+def history(train: Sequence[float], validation: Sequence[float], accuracy: float = 0.5) -> list[Epoch]:
     rows = []
     for number, (mine, held) in enumerate(zip(train, validation, strict=True), start=1):
-        rows.append(Epoch(number, mine, held, 0.5, 0.1, 100.0, 1.0, held <= min(validation[:number])))
+        rows.append(Epoch(number, mine, held, accuracy, 0.1, 100.0, 1.0, held <= min(validation[:number])))
     return rows
 
 
@@ -31,8 +31,6 @@ def history(train: Sequence[float], validation: Sequence[float]) -> list[Epoch]:
         ("good rate", [1.5, 0.6, 0.4, 0.36, 0.361, 0.359, 0.36, 0.361], [1.2, 0.6, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]),
         ("good rate", [1.5, 0.6, 0.4, 0.35, 0.345, 0.344], [1.2, 0.6, 0.5, 0.49, 0.48, 0.481]),
         ("the learning rate is high", [2.0, 1.0, 1.4, 0.9, 1.3, 0.8], [1.5, 1.2, 1.3, 1.1, 1.2, 1.0]),
-        ("far too high", [1e9, 55.0, 9.0, 2.4], [79.0, 46.0, 2.4, 2.31]),
-        ("flat", [2.6, 2.4, 2.32, 2.31], [2.5, 2.4, 2.33, 2.32]),
         ("it diverged", [1.5, 0.9, NAN], [1.4, 0.9, NAN]),
         ("it diverged", [NAN], [NAN]),
         ("after epoch 2 it learned by heart", [1.5, 0.6, 0.3, 0.1, 0.05], [1.2, 0.6, 0.65, 0.7, 0.8]),
@@ -41,6 +39,13 @@ def history(train: Sequence[float], validation: Sequence[float]) -> list[Epoch]:
 )
 def test_each_shape_has_its_verdict(verdict: str, train: list[float], validation: list[float]) -> None:
     assert verdict in read_curve(history(train, validation), 10)
+
+
+def test_who_only_guesses_has_learned_nothing() -> None:
+    thrown = history([1e9, 55.0, 9.0, 2.4], [79.0, 46.0, 2.4, 2.31], accuracy=0.11)
+    assert "far too high" in read_curve(thrown, 10)
+    flat = history([2.6, 2.4, 2.32, 2.31], [2.5, 2.4, 2.33, 2.32], accuracy=0.11)
+    assert "flat" in read_curve(flat, 10)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

@@ -14,8 +14,10 @@ STILL_FALLING = 0.03
 """Of the loss of the epoch before: so much less in the last one means that more epochs would go on gaining."""
 JUMP = 0.02
 """Of the first loss: a training loss that rises by more from one epoch to the next jumps; a fourth of them is many."""
-LOST, UNLEARNED = 1.5, 0.97
-"""Losses over ln K, that of naming all classes as likely as each other: much worse in epoch 1; no better at the end."""
+LOST, UNLEARNED = 1.5, 0.995
+"""Losses over ln K, that of calling all classes as likely as each other: much worse in epoch 1; no better at the end."""
+LUCK = 1.5
+"""Accuracies over 1 / K that a guess may have."""
 RISEN = 1.1
 """Validation loss over its least, while the training loss falls: learning by heart."""
 
@@ -29,9 +31,11 @@ def read_curve(history: Sequence[Epoch], classes: int) -> str:
     train = [epoch.train_loss for epoch in history]
     validation = [epoch.validation_loss for epoch in history]
     jumps = sum(later - earlier > JUMP * train[0] for earlier, later in pairwise(train))
-    if train[0] > LOST * log(classes) and min(validation) > UNLEARNED * log(classes):
+    guesses = max(epoch.validation_accuracy for epoch in history) < LUCK / classes
+    learned = not guesses or min(validation) < UNLEARNED * log(classes)
+    if not learned and train[0] > LOST * log(classes):
         return "the first steps threw the net out of reach: the learning rate is far too high"
-    if min(train) > 0.95 * train[0] or min(validation) > UNLEARNED * log(classes):
+    if not learned or min(train) > 0.95 * train[0]:
         return "flat: the learning rate is too low, or so high that nothing is gained; kopal lr-find tells which"
     if jumps >= (len(train) - 1) / 4:
         return "the training loss jumps up and down: the learning rate is high"
