@@ -15,8 +15,8 @@ STILL_FALLING = 0.03
 JUMP = 0.02
 """Of the first loss: a training loss that rises by more from one epoch to the next jumps; a fourth of them is many."""
 LOST, UNLEARNED = 1.5, 0.995
-"""Losses over ln K, that of calling all classes as likely as each other: much worse in epoch 1; no better at the end."""
-LUCK = 1.5
+"""Losses over ln K, that of calling all classes equally likely: much worse in epoch 1; no better at the end."""
+LUCK = 1.2
 """Accuracies over 1 / K that a guess may have."""
 RISEN = 1.1
 """Validation loss over its least, while the training loss falls: learning by heart."""
