@@ -78,7 +78,7 @@ def trained(rate: float, photos: int, count: int) -> str:
     ("verdict", "rate", "photos", "count"),
     [
         ("flat", 1e-9, 320, 4),
-        ("still falling", 3e-7, 320, 4),
+        ("still falling", 1e-7, 320, 4),
         ("good rate", 1e-6, 320, 30),
         ("the learning rate is high", 1e-2, 320, 12),
         ("by heart", 1e-5, 32, 100),

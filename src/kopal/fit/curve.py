@@ -35,7 +35,8 @@ def read_curve(history: Sequence[Epoch], classes: int) -> str:
     learned = not guesses or min(validation) < UNLEARNED * log(classes)
     if not learned and train[0] > LOST * log(classes):
         return "the first steps threw the net out of reach: the learning rate is far too high"
-    if not learned or min(train) > 0.95 * train[0]:
+    falling = train[-1] < (1 - STILL_FALLING) * train[-2] and validation[-1] <= min(validation)
+    if (not learned and not falling) or min(train) > 0.95 * train[0]:
         return "flat: the learning rate is too low, or so high that nothing is gained; kopal lr-find tells which"
     if jumps >= (len(train) - 1) / 4:
         return "the training loss jumps up and down: the learning rate is high"
@@ -45,6 +46,6 @@ def read_curve(history: Sequence[Epoch], classes: int) -> str:
             f"after epoch {best + 1} it learned by heart: the training loss fell on, the validation loss rose; "
             "more photos, --augment or --l2 help"
         )
-    if train[-1] < (1 - STILL_FALLING) * train[-2] and validation[-1] <= min(validation):
+    if falling:
         return "still falling at the end: more epochs, or a higher rate, would gain more"
     return "it fell fast, then levelled out: a good rate"
