@@ -115,7 +115,7 @@ def write_page() -> None:
             text,
         )
         PAGE.write_text(page, encoding="utf-8")
-        for picture in ("descent.svg", "contours.svg", "templates.png", "garment.svg"):
+        for picture in ("descent.svg", "contours.svg", "templates.png", "garment.svg", "nets.png", "lr.png"):
             shutil.copy(Path(folder) / picture, ROOT / "docs" / picture)
 
 
