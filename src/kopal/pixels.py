@@ -147,11 +147,11 @@ def _room(shape: tuple[int, ...]) -> Pixels:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the map holds it open
-        if hasattr(os, "posix_fallocate"):
-            # A full disk must be an error here: found out while a page is written, it would end the process.
-            os.posix_fallocate(file.fileno(), 0, prod(shape))
-        return np.memmap(file, np.uint8, "w+", shape=shape)
+        with tempfile.TemporaryFile(dir=folder) as file:  # the map keeps it open for itself
+            if hasattr(os, "posix_fallocate"):
+                # A full disk must be an error here: found out while a page is written, it would end the process.
+                os.posix_fallocate(file.fileno(), 0, prod(shape))
+            return np.memmap(file, np.uint8, "w+", shape=shape)
     except OSError as error:
         raise OutputError(
             f"no room for {prod(shape) / 1e9:.1f} GB of pixels in {folder}: {(error.strerror or str(error)).lower()}",
