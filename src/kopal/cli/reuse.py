@@ -30,7 +30,7 @@ def features(
     model: OfModel = None,
     no_cache: NoCache = False,
 ) -> None:
-    from kopal.cli.output import free_name, quoted, say, shown
+    from kopal.cli.output import free_name, say, shown
     from kopal.cli.place import check_features_place
     from kopal.cli.screen import Screen
     from kopal.datasets import open_dataset
@@ -52,7 +52,7 @@ def features(
     write_features(out, photos, extraction.about)
     say(f"saved in {shown(out)}, {out.stat().st_size / 1e6:.1f} MB: {len(photos)} rows of {photos.features.shape[1]}")
     if out.suffix.lower() == ".npz":
-        say(f"next:\n  python -c \"import numpy; print(numpy.load({str(quoted(out))!r})['features'].shape)\"")
+        say(f'to read it:  numpy.load("{shown(out)}")["features"]')
 
 
 def similar(

@@ -83,7 +83,7 @@ HELP = {
     "--weights features": "imagenet, or none: random ones, to look at shapes and to compare with.",
     "--seed features": "Draws the random weights of --weights none.",
     "--model": "Take the features of this model.onnx before its head, in place of a net's.",
-    "--out features": "The file: .npz, .parquet or .csv, new or an earlier one; without it, the next free features.npz.",
+    "--out features": "The file: .npz, .parquet or .csv, new or earlier; without it, the next free features.npz.",
     "queries": "Photos or folders of photos, or names of photos in the set; - reads them from standard input.",
     "--top similar": "How many photos to show for each query.",
     "--out similar": "Write a page with the pictures into this .html file as well: new, or an earlier page.",

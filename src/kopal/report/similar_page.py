@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from html import escape
 
 from kopal import images
@@ -50,8 +51,8 @@ section { margin-top: 2rem; padding-top: 1.5rem; border-top: 1px solid var(--lin
   overflow: hidden; background: var(--field); color: var(--quiet); font-size: .8rem; text-align: center; }
 .picture img { width: 100%; height: 100%; object-fit: contain; }
 .picture img.tiny { image-rendering: pixelated; }
-ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.25rem, 1fr)); gap: 1.25rem 1rem; margin: 0;
-  padding: 0; list-style: none; }
+ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(10.5rem, calc(50% - .5rem)), 1fr));
+  gap: 1.25rem 1rem; margin: 0; padding: 0; list-style: none; }
 li { min-width: 0; }
 .bar { height: 4px; margin: .4rem 0 .3rem; border-radius: 2px; background: var(--line); overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--mark); }
@@ -71,6 +72,8 @@ def similar_page(found: Similar) -> str:
         raise UsageError(
             f"a page of {pictures} photos", f"at most {MOST_PICTURES}", "fewer queries, or a smaller --top"
         )
+    # Photos lie in one folder mostly; what all names begin with would only fill the page.
+    above = len(os.path.dirname(os.path.commonprefix(found.dataset.names)))  # noqa: RUF071 - cut back to a folder
     of = f"{found.photos:,} photos in {shown(found.dataset.title)}".replace(",", " ")
     title = "The nearest photos"
     return "".join(
@@ -79,18 +82,18 @@ def similar_page(found: Similar) -> str:
             f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n",
             f"<p>Of {_plain(of)}, by the cosine of the features: {_plain(found.title)}. ",
             "1 is the same direction, 0 is unrelated.</p>\n</header>\n<main>\n",
-            *(_section(answer, found) for answer in found.answers),
+            *(_section(answer, found, above) for answer in found.answers),
             "</main>\n</body>\n</html>\n",
         )
     )
 
 
-def _section(answer: Answer, found: Similar) -> str:
+def _section(answer: Answer, found: Similar, above: int) -> str:
     name = _plain(answer.query)
     if answer.unreadable:
         return f"<section>\n<h2>{name}</h2>\n<p>cannot be read: {_plain(answer.unreadable)}</p>\n</section>\n"
     picture = _picture(found.queries.source, answer.query, f"the query, {answer.query}", ASKED)
-    near = "".join(_item(neighbour, found.dataset.source) for neighbour in answer.neighbours)
+    near = "".join(_item(neighbour, found.dataset.source, above) for neighbour in answer.neighbours)
     count = len(answer.neighbours)
     return (
         f'<section>\n<div class="asked">{picture}<div><h2>{name}</h2>\n'
@@ -99,13 +102,14 @@ def _section(answer: Answer, found: Similar) -> str:
     )
 
 
-def _item(near: Neighbour, source: Source) -> str:
+def _item(near: Neighbour, source: Source, above: int) -> str:
+    below = near.name[above:].lstrip(f"/{os.sep}")
     twin = '<div class="twin">the same file</div>' if near.same_file else ""
     return (
         f"<li>{_picture(source, near.name, f'{near.label}, {near.name}', NEAR)}"
         f'<div class="bar" aria-hidden="true"><i style="width:{max(0.0, near.similarity):.1%}"></i></div>'
         f'<div class="line"><b>{_plain(near.label)}</b><span>{near.similarity:.3f}</span></div>'
-        f'<p class="name">{_plain(near.name)}</p>{twin}</li>\n'
+        f'<p class="name" title="{_plain(near.name)}">{_plain(below)}</p>{twin}</li>\n'
     )
 
 
