@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,29 @@ SMALL_SIDE = images.FULL_SIDE
 """Photos natively at most this wide and high are also kept as they are, for a model on raw pixels."""
 
 
+class Extractor(Protocol):
+    """What turns pixels into features; `context` is the digest of all that makes the numbers."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """How a photo becomes the pixels that it takes."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """D, the numbers of one photo."""
+        ...
+
+    @property
+    def context(self) -> bytes:
+        """The digest under which the store keeps them."""
+        ...
+
+    def features(self, pixels: Pixels) -> Features:
+        """Pixels uint8 (N, H, W, C) → features float32 (N, D)."""
+        ...
+
+
 @final
 class Backbone:
     """A frozen net that turns pixels into features; `context` is the digest of all that makes the numbers."""
@@ -40,13 +63,18 @@ class Backbone:
         self.geometry = geometry
         self.dimension = output_shape(net)[0]
         graph = feature_model(net, weights).SerializeToString(deterministic=True)
-        how = json.dumps(geometry.as_json(), sort_keys=True).encode()
-        self.context = hashlib.sha256(hashlib.sha256(graph).digest() + how).digest()
+        self.context = context_of(graph, geometry)
         self._session = session(graph)
 
     def features(self, pixels: Pixels) -> Features:
         """Pixels uint8 (N, H, W, C) → features float32 (N, D)."""
         return run_session(self._session, pixels, self.geometry)[0]
+
+
+def context_of(graph: bytes, geometry: Geometry) -> bytes:
+    """The digest of a graph and of how it sees a photo: whatever has the same gives the same numbers."""
+    how = json.dumps(geometry.as_json(), sort_keys=True).encode()
+    return hashlib.sha256(hashlib.sha256(graph).digest() + how).digest()
 
 
 @dataclass(frozen=True)
@@ -74,7 +102,7 @@ class Photos:
 
 def read(
     dataset: Dataset,
-    backbone: Backbone,
+    extractor: Extractor,
     store: Store | None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[Photos, tuple[LedgerRow, ...]]:
@@ -84,13 +112,13 @@ def read(
     as it is computed, so a crash costs the batches in flight.
     """
     total = len(dataset)
-    features = np.empty((total, backbone.dimension), np.float32)
+    features = np.empty((total, extractor.dimension), np.float32)
     kept: list[int] = []
     digests: list[bytes] = []
     small: list[Pixels] = []
     ledger: list[LedgerRow] = []
     batches = (range(start, min(start + BATCH, total)) for start in range(0, total, BATCH))
-    for indices, results in ordered(lambda batch: (batch, _read_batch(dataset, batch, backbone, store)), batches):
+    for indices, results in ordered(lambda batch: (batch, _read_batch(dataset, batch, extractor, store)), batches):
         for index, result in zip(indices, results, strict=True):
             if isinstance(result, LedgerRow):
                 ledger.append(result)
@@ -124,7 +152,7 @@ class _Read:
 
 
 def _read_batch(
-    dataset: Dataset, batch: Sequence[int], backbone: Backbone, store: Store | None
+    dataset: Dataset, batch: Sequence[int], extractor: Extractor, store: Store | None
 ) -> list[_Read | LedgerRow]:
     opened: dict[int, bytes] = {}
     bad: dict[int, LedgerRow] = {}
@@ -141,16 +169,16 @@ def _read_batch(
         try:
             if digests[index] in known and images.longest_side(data) > SMALL_SIDE:
                 continue
-            image = images.decode(data, backbone.geometry)
+            image = images.decode(data, extractor.geometry)
         except UnreadableImage as error:
             bad[index] = ledger_row(dataset, index, data, error)
             continue
         if max(image.size) <= SMALL_SIDE:
             small[index] = np.asarray(image)
         if digests[index] not in known:
-            missing[digests[index]] = images.fit(image, backbone.geometry)
+            missing[digests[index]] = images.fit(image, extractor.geometry)
     if missing:
-        computed = dict(zip(missing, backbone.features(np.stack(list(missing.values()))), strict=True))
+        computed = dict(zip(missing, extractor.features(np.stack(list(missing.values()))), strict=True))
         if store:
             store.put(computed)
         known = {**known, **computed}

@@ -7,9 +7,10 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kopal.errors import OutputError
 
@@ -19,11 +20,20 @@ def write_bytes(path: Path, data: bytes) -> None:
 
     A link stays a link: the file it leads to is replaced. A device or a pipe cannot be replaced and is written to.
     """
+    with writing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to be written piece by piece, with what `write_bytes` promises: it is there once the block has ended."""
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
-            path.write_bytes(data)
+            with open(path, "wb") as device:
+                yield device
         else:
-            _replace(Path(os.path.realpath(path)), data)
+            with _replacing(Path(os.path.realpath(path))) as file:
+                yield file
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise OutputError(
@@ -33,11 +43,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _replace(path: Path, data: bytes) -> None:
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
     try:
         with open(temporary, "xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -1,0 +1,128 @@
+"""The commands that take a net's features elsewhere: features, similar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kopal.cli.everyday import Data, Json
+from kopal.cli.words import HELP
+
+if TYPE_CHECKING:
+    from kopal.extraction import Extraction
+
+Cut = Annotated[str | None, typer.Option("--at", help=HELP["--at"], show_default=False)]
+Net = Annotated[str | None, typer.Option("--net", help=HELP["--net"], show_default=False)]
+OfModel = Annotated[Path | None, typer.Option("--model", help=HELP["--model"], show_default=False)]
+NoCache = Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])]
+
+
+def features(
+    data: Data,
+    out: Annotated[Path | None, typer.Option("--out", help=HELP["--out features"], show_default=False)] = None,
+    net: Net = None,
+    at: Cut = None,
+    pool: Annotated[bool, typer.Option("--pool", help=HELP["--pool"])] = False,
+    weights: Annotated[str | None, typer.Option("--weights", help=HELP["--weights features"])] = None,
+    seed: Annotated[int, typer.Option("--seed", help=HELP["--seed features"], min=0)] = 0,
+    model: OfModel = None,
+    no_cache: NoCache = False,
+) -> None:
+    from kopal.cli.output import free_name, say, shown
+    from kopal.cli.place import check_features_place
+    from kopal.cli.screen import Screen
+    from kopal.datasets import open_dataset
+    from kopal.errors import DataError
+    from kopal.extraction import extract
+    from kopal.feature_table import write_features
+    from kopal.log import Ledger
+
+    out = out or free_name("features.npz")
+    check_features_place(out)
+    extraction = origin(model, net, at, pool, weights, seed)
+    with Screen() as screen:
+        screen(dataset := open_dataset(data))
+        tell(extraction)
+        photos, rows = extract(dataset, extraction, not no_cache, screen)
+        screen(Ledger(rows, len(dataset), complete=True))
+    if not len(photos):
+        raise DataError("none of the photos can be read", "photos to take features of")
+    write_features(out, photos, extraction.about)
+    say(f"saved in {shown(out)}, {out.stat().st_size / 1e6:.1f} MB: {len(photos)} rows of {photos.features.shape[1]}")
+    if out.suffix.lower() == ".npz":
+        say(f'to read it:  numpy.load("{shown(out)}")["features"]')
+
+
+def similar(
+    data: Data,
+    queries: Annotated[list[str], typer.Argument(help=HELP["queries"], show_default=False)],
+    top: Annotated[int, typer.Option("--top", help=HELP["--top similar"], min=1)] = 12,
+    out: Annotated[Path | None, typer.Option("--out", help=HELP["--out similar"], show_default=False)] = None,
+    as_json: Json = False,
+    net: Net = None,
+    model: OfModel = None,
+    no_cache: NoCache = False,
+) -> int:
+    from kopal.cli.everyday import paths
+    from kopal.cli.output import say, shown
+    from kopal.cli.place import check_page_place
+    from kopal.cli.screen import Screen
+    from kopal.cli.similar_lines import similar_json, similar_lines
+    from kopal.datasets import open_dataset
+    from kopal.files import write_text
+    from kopal.log import Ledger, silent
+    from kopal.similar import similar as look_up
+
+    if out is not None:
+        check_page_place(out)
+    extraction = origin(model, net)
+    with Screen() as screen:
+        log = silent if as_json else screen
+        found = look_up(open_dataset(data), list(paths(queries)), extraction, top, not no_cache, log)
+        log(Ledger(found.ledger, len(found.dataset), complete=True))
+    if as_json:
+        similar_json(found)
+    else:
+        tell(extraction)
+        for line in similar_lines(found):
+            say(line)
+    if out is not None:
+        from kopal.report.similar_page import similar_page
+
+        write_text(out, similar_page(found))
+        if not as_json:
+            say(f"\nas a page: {shown(out)}")
+    return 1 if any(answer.unreadable for answer in found.answers) else 0
+
+
+def origin(
+    model: Path | None,
+    net: str | None,
+    at: str | None = None,
+    pool: bool = False,
+    weights: str | None = None,
+    seed: int = 0,
+) -> Extraction:
+    """Where the features come from, as the options say: a model file, or a net."""
+    from kopal.classifier import load
+    from kopal.errors import UsageError
+    from kopal.extraction import DEFAULT_NET, of_model, of_net
+    from kopal.files import shown
+
+    if model is None:
+        return of_net(net or DEFAULT_NET, at, pool, weights or "auto", seed)
+    said = {"--net": net, "--at": at, "--weights": weights, "--pool": pool or None}
+    if unfit := [name for name, value in said.items() if value is not None]:
+        raise UsageError(f"--model with {' and '.join(unfit)}", "one of them: a model file brings its own net")
+    return of_model(load(model), shown(model))
+
+
+def tell(extraction: Extraction) -> None:
+    """What the features are, and what their owner should know."""
+    from kopal.cli.output import say
+
+    say(f"features: {extraction.in_words()}")
+    for note in extraction.notes:
+        say(f"note: {note}")
