@@ -1,0 +1,171 @@
+"""The lecture's way as a ladder: what each step from naming the largest class to a fine-tuned net buys on one's photos.
+
+Every rung learns from the same photos and is measured on the same test part, which none of them sees before. A rung is
+a run folder of its own, so a ladder that was cut short goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import compress
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from kopal.classifier import load
+from kopal.datasets import PARTS, Dataset, Part, check_learnable, open_dataset
+from kopal.errors import KopalError, UnreadableImage, UsageError
+from kopal.fit.lesson import HELD
+from kopal.log import Log, Note, silent
+from kopal.metrics import wilson
+from kopal.parallel import chunks, ordered
+from kopal.pipeline import train
+from kopal.recipes import Recipe, recipe
+from kopal.splits import parts
+
+CHUNK = 64
+SHORTEST = 5.0
+"""Seconds that a rung needs at the least to be worth a try."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rung to climb: its name, the knobs of its recipe, and the share of the time left that it may take."""
+
+    name: str
+    knobs: dict[str, Any]
+    share: float
+
+
+STEPS = (
+    Step("linear on pixels", {"net": "linear", "image_size": 32}, 0.1),
+    Step("perceptron", {"net": "mlp", "image_size": 32}, 0.1),
+    Step("small convolutional net", {"net": "resnet9", "image_size": 32, "augment": "medium"}, 0.35),
+    Step("frozen features", {}, 1.0),
+)
+"""From the least to the most; a step's seconds that are left over go to the steps after it."""
+
+EPOCHS = 20
+"""Passes over the photos of a rung that starts from random weights, where no budget ends it before."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A step as it went: accuracy on the test part, its 95 % interval, seconds, parameters; or why it is missing."""
+
+    name: str
+    accuracy: float
+    interval: tuple[float, float]
+    n: int
+    seconds: float
+    parameters: int
+    folder: str = ""
+    left_out: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**vars(self), "interval": list(self.interval)}
+
+
+def climb(
+    data: str | os.PathLike[str] | Dataset, out: Path, budget: float = 0.0, seed: int = 0, log: Log = silent
+) -> Iterator[Rung]:
+    """The rungs of a data set, from the lowest, each as soon as it is climbed; the runs stand in `out`.
+
+    `budget` is in seconds, 0 for as long as it takes. What would not fit is left out and said so. Raises `KopalError`.
+    """
+    began = perf_counter()
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    log(dataset)
+    check_learnable(dataset.classes, dataset.counts("train"))
+    dataset = in_parts(dataset, seed)
+    yield majority(dataset)
+    for step in STEPS:
+        left = budget - (perf_counter() - began) if budget else float("inf")
+        yield _rung(step, dataset, out, left, seed, log)
+
+
+def majority(dataset: Dataset) -> Rung:
+    """Always naming the class that is the largest in train."""
+    largest = int(np.argmax(dataset.counts("train")))
+    counts = dataset.counts("test")
+    n = sum(counts)
+    return Rung("the largest class", counts[largest] / n, wilson(counts[largest], n), n, 0.0, 0)
+
+
+def in_parts(dataset: Dataset, seed: int) -> Dataset:
+    """The set with calibration and test carved from train where its owner brought none; equal files stay together."""
+    missing = [part for part in PARTS[1:] if not dataset.has(part)]
+    if not missing:
+        return dataset
+    train = [index for index, part in enumerate(dataset.parts) if part == "train"]
+    digests = list(_digests(dataset, train))
+    readable = [digest is not None for digest in digests]
+    kept = list(compress(train, readable))
+    labels = np.array([dataset.labels[index] for index in kept], np.int64)
+    groups = [digest for digest in digests if digest is not None]
+    dealt = parts(labels, groups, [HELD] * len(missing), seed, dataset.classes)
+    own: list[Part] = list(dataset.parts)
+    for index, number in zip(kept, dealt, strict=True):
+        own[index] = missing[number - 1] if number else "train"
+    return replace(dataset, parts=tuple(own))
+
+
+def _digests(dataset: Dataset, indices: list[int]) -> Iterator[bytes | None]:
+    def digest(index: int) -> bytes | None:
+        try:
+            return hashlib.sha256(dataset.read(index)).digest()
+        except UnreadableImage:
+            return None
+
+    for found in ordered(lambda batch: [digest(index) for index in batch], chunks(indices, CHUNK)):
+        yield from found
+
+
+def _rung(step: Step, dataset: Dataset, out: Path, left: float, seed: int, log: Log) -> Rung:
+    nothing = Rung(step.name, 0.0, (0.0, 1.0), 0, 0.0, 0)
+    folder = out / step.name.replace(" ", "-")
+    if (folder / "report.json").is_file():
+        log(Note(f"{step.name}: climbed before, taken from {folder}"))
+        return _read(step, folder)
+    if left * step.share < SHORTEST:
+        return replace(nothing, left_out="the budget is used up")
+    try:
+        run = train(dataset, folder, _recipe(step, left, seed), log=log, resume=_resumable(folder))
+    except UsageError:
+        raise
+    except KopalError as error:
+        return replace(nothing, left_out=error.happened)
+    report = run.report
+    return Rung(step.name, report.accuracy, report.interval, report.n, run.seconds, _parameters(folder), str(folder))
+
+
+def _recipe(step: Step, left: float, seed: int) -> Recipe:
+    if not step.knobs:
+        return recipe(seed=seed)
+    timed = {} if left == float("inf") else {"budget": left * step.share}
+    return recipe(seed=seed, **{"epochs": EPOCHS, **timed, **step.knobs})
+
+
+def _resumable(folder: Path) -> bool:
+    return (folder / "checkpoint").is_dir()
+
+
+def _read(step: Step, folder: Path) -> Rung:
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    low, high = report["interval"]
+    return Rung(
+        step.name, report["accuracy"], (low, high), report["n"], report["seconds"], _parameters(folder), str(folder)
+    )
+
+
+def _parameters(folder: Path) -> int:
+    """Numbers in the model file that were learned, or taken over: all of its floating-point constants."""
+    constants = load(folder / "model.onnx").constants().values()
+    return int(sum(array.size for array in constants if array.dtype.kind == "f"))
