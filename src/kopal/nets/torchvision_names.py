@@ -17,8 +17,8 @@ from kopal.errors import WeightsError
 from kopal.nets.describe import parameter_shapes
 from kopal.nets.net import Net
 
-# Parts that only help training: GoogLeNet's two auxiliary classifiers, batch norm's count of batches.
-UNUSED_LAYERS = ("aux1.", "aux2.")
+# Parts that only help training: the Inceptions' auxiliary classifiers, batch norm's count of batches.
+UNUSED_LAYERS = ("aux1.", "aux2.", "AuxLogits.")
 UNUSED_KIND = "num_batches_tracked"
 
 
