@@ -72,9 +72,7 @@ def _figure_6(width: int) -> Concat:
     return _side_by_side(
         _conv(192, 1),
         _in_a_row(_conv(width, 1), _conv(width, ROW), _conv(192, COLUMN)),
-        _in_a_row(
-            _conv(width, 1), _conv(width, COLUMN), _conv(width, ROW), _conv(width, COLUMN), _conv(192, ROW)
-        ),
+        _in_a_row(_conv(width, 1), _conv(width, COLUMN), _conv(width, ROW), _conv(width, COLUMN), _conv(192, ROW)),
         _pooled(192),
     )
 

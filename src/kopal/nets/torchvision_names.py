@@ -7,7 +7,7 @@ hide, two neighbours of equal shape changing places, tests rule out by comparing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def translate_torchvision(published: Mapping[str, NDArray[Any]], net: Net) -> di
     ours = _by_layer(parameter_shapes(net))
     if len(theirs) != len(ours):
         raise WeightsError(
-            f"the weights hold {len(theirs)} layers with parameters",
+            f"the weights hold {len(theirs)} layers with parameters{_first_difference(theirs, ours)}",
             f"{len(ours)}, as net {net.name} has",
             "take the weights of the same net",
         )
@@ -47,6 +47,42 @@ def translate_torchvision(published: Mapping[str, NDArray[Any]], net: Net) -> di
         for kind in shapes:
             weights[f"{our_path}.{kind}"] = np.asarray(arrays[kind], np.float32)
     return weights
+
+
+def in_published_order(names: Iterable[str]) -> list[str]:
+    """Names of torchvision's kind, in any order, as torchvision lists them: for files that sort them otherwise."""
+    return sorted(names, key=lambda name: [_place(part) for part in name.split(".")])
+
+
+# Inception-v3's branches, in the order in which torchvision lists them; "branch" is that of the pool.
+_BRANCHES = (
+    *("branch1x1", "branch5x5", "branch7x7", "branch3x3", "branch7x7dbl", "branch7x7x3", "branch3x3dbl"),
+    "branch",
+)
+_LAST = ("downsample", "classifier", "fc")
+
+
+def _place(part: str) -> tuple[int, int, str]:
+    """Where one part of a name stands among its neighbours: conv1, bn1, conv2, bn2 and not bn1, bn2, conv1, conv2."""
+    stem = part.rstrip("0123456789")
+    number = int(part[len(stem) :] or 0)
+    branch, _, step = part.partition("_")
+    if stem in ("", "features", "conv", "bn"):
+        return 0, number, {"conv": "a", "bn": "b"}.get(stem, "")
+    if branch in _BRANCHES:
+        return 1, _BRANCHES.index(branch), step
+    if stem in _LAST:
+        return 2, _LAST.index(stem), str(number)
+    return 1, 0, part
+
+
+def _first_difference(theirs: Mapping[str, Mapping[str, Any]], ours: Mapping[str, Mapping[str, Any]]) -> str:
+    """In words, the first layer that is not the same in both, or nothing where one of them only goes on longer."""
+    for (their_path, arrays), (our_path, shapes) in zip(theirs.items(), ours.items(), strict=False):
+        found = {kind: tuple(array.shape) for kind, array in arrays.items()}
+        if found != shapes:
+            return f"; the first that disagrees is {their_path!r}: {_words(found)}, not {_words(shapes)} as {our_path!r}"
+    return ""
 
 
 def _unused(name: str) -> bool:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from kopal.errors import UsageError, WeightsError
 from kopal.images import Geometry
 from kopal.nets.describe import parameter_shapes
-from kopal.nets.layers import Chain
+from kopal.nets.layers import Chain, Normalize
 from kopal.nets.net import Net
 from kopal.nets.torch_file import read_legacy_weights
 
@@ -38,6 +38,7 @@ class Pretrained:
     source: str
     licence: str
     top1: float
+    normalize: Normalize = Normalize((0.5,), (0.5,))
 
 
 _LITE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
