@@ -27,7 +27,7 @@ def translate_torchvision(published: Mapping[str, NDArray[Any]], net: Net) -> di
 
     Raises `WeightsError` where a layer is missing or left over, or holds other parameters or shapes than ours.
     """
-    theirs = _by_layer({name: array for name, array in published.items() if not _unused(name)})
+    theirs = _by_layer({name: array for name, array in published.items() if not unused(name)})
     ours = _by_layer(parameter_shapes(net))
     if len(theirs) != len(ours):
         raise WeightsError(
@@ -81,11 +81,14 @@ def _first_difference(theirs: Mapping[str, Mapping[str, Any]], ours: Mapping[str
     for (their_path, arrays), (our_path, shapes) in zip(theirs.items(), ours.items(), strict=False):
         found = {kind: tuple(array.shape) for kind, array in arrays.items()}
         if found != shapes:
-            return f"; the first that disagrees is {their_path!r}: {_words(found)}, not {_words(shapes)} as {our_path!r}"
+            return (
+                f"; the first that disagrees is {their_path!r}: {_words(found)}, not {_words(shapes)} as {our_path!r}"
+            )
     return ""
 
 
-def _unused(name: str) -> bool:
+def unused(name: str) -> bool:
+    """Whether an array only helped training."""
     return name.startswith(UNUSED_LAYERS) or name.endswith(UNUSED_KIND)
 
 

@@ -23,6 +23,9 @@ from kopal.nets.net import Net
 from kopal.nets.torch_file import read_legacy_weights
 
 
+_AROUND_ZERO = Normalize((0.5,), (0.5,))
+
+
 @dataclass(frozen=True)
 class Pretrained:
     """Weights that a Python package carries inside it: no download. `top1` is the published ImageNet accuracy.
@@ -38,7 +41,7 @@ class Pretrained:
     source: str
     licence: str
     top1: float
-    normalize: Normalize = Normalize((0.5,), (0.5,))
+    normalize: Normalize = _AROUND_ZERO
 
 
 _LITE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
