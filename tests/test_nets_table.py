@@ -61,6 +61,17 @@ def test_the_slides_table_of_vgg16_has_its_lines() -> None:
         assert line in lines
 
 
+def test_the_comparison_says_where_each_nets_weights_are() -> None:
+    def lines(*at_hand: str) -> str:
+        return " ".join(" ".join(family_lines(at_hand)).split())
+
+    assert "in the cache" not in lines()
+    assert "with --download, once: alexnet, vgg11" in lines()
+    assert "in the cache: vgg11, resnet50" in lines("resnet50", "vgg11")
+    assert "with --download, once: alexnet, vgg13" in lines("resnet50", "vgg11")
+    assert "embedded, no download: efficientnet-lite0" in lines()
+
+
 def test_the_comparison_gives_accuracy_and_its_source() -> None:
     lines = [" ".join(line.split()) for line in family_lines()]
     assert "resnet50 224 x 224 x 3 25,557,032 4,089,184,256 76.1% 92.9% [2]" in lines

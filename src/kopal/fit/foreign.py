@@ -101,8 +101,6 @@ def timm_module(name: str, config: Mapping[str, Any], classes: int, image: Image
     try:
         return timm_package().create_model(name, num_classes=classes, in_chans=channels, **more)
     except Exception as error:
-        if said and "state_dict" in str(error):
-            raise  # the net can be made, the weights do not fit
         raise UsageError(
             f"timm cannot make {name} for images of {height} x {width} x {channels} pixels: {brief(error)}",
             "a size that the net can have",

@@ -93,12 +93,11 @@ def _with_weights(name: str, config: Mapping[str, Any], arrays: Arrays, image: I
     }
     try:
         module = timm_module(name, config, classes, image, pretrained=True, pretrained_cfg_overlay=overlay)
-    except Exception as error:
-        if isinstance(error, UsageError):
-            raise
-        told = " ".join(line.strip() for line in str(error).splitlines()[1:3]) or brief(error)
+    except UsageError as error:
+        # A net that cannot be made at all has an error of its own; otherwise it is the weights.
+        wanted = timm_module(name, config, classes, image).state_dict()
         raise WeightsError(
-            f"{shown(file)} does not hold the weights of {TIMM}{name}: {told[:300]}",
+            f"{shown(file)} does not hold the weights of {TIMM}{name}: {_difference(arrays, wanted, error)}",
             "the tensors of that net, by timm's names",
             "take the weights of the same net",
         ) from error
@@ -106,6 +105,19 @@ def _with_weights(name: str, config: Mapping[str, Any], arrays: Arrays, image: I
         module.reset_classifier(0)
     module.pretrained_cfg = module.default_cfg = None  # they hold the tensors once more
     return module
+
+
+def _difference(arrays: Arrays, wanted: Mapping[str, Any], error: Exception) -> str:
+    """In words, the first tensors that are not the same in both."""
+    shapes = {key: tuple(tensor.shape) for key, tensor in wanted.items()}
+    told = [f"it lacks {key!r}" for key in shapes if key not in arrays][:1]
+    told += [f"has {key!r} left over" for key in arrays if key not in shapes][:1]
+    told += [
+        f"{key!r} is {arrays[key].shape}, not {shape}"
+        for key, shape in shapes.items()
+        if key in arrays and arrays[key].shape != shape
+    ][:1]
+    return ", ".join(told) or brief(error.__cause__ or error)
 
 
 def _classes(config: Mapping[str, Any], arrays: Arrays) -> int:

@@ -22,7 +22,6 @@ from kopal.nets.layers import Chain, Normalize
 from kopal.nets.net import Net
 from kopal.nets.torch_file import read_legacy_weights
 
-
 _AROUND_ZERO = Normalize((0.5,), (0.5,))
 
 
