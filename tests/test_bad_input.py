@@ -250,7 +250,7 @@ def test_a_class_that_the_model_lacks(fails: Callable[..., str], trained: Run, t
         (["train"], "data"),
         (["train", "digits", "--effort", "huge"], "quick, balanced, best"),
         (["train", "digits", "--net", "huge"], "efficientnet-lite0"),
-        (["train", "digits", "--net", "linear", "--weights", "imagenet"], "no embedded weights"),
+        (["train", "digits", "--net", "linear", "--weights", "imagenet"], "no published weights"),
         (["train", "digits", "--epochs", "3"], "would do nothing"),
         (["train", "digits", "--seed", "-1"], "seed"),
         (["train", "digits", "--seed", "x"], "seed"),

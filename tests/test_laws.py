@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from kopal.recipes import recipe
 from kopal.run import Run
 from kopal.ways import embedded_backbone
 
-KINDS = ("probe", "pixels", "garment", "torch", "ensemble")
+KINDS = ("probe", "file", "pixels", "garment", "torch", "ensemble")
 NAMES = ("kočka", "1", "10", "2", "a b", "<i>", "'q'", "emoji 🦙", "Zebra", "alpaka")
 
 
@@ -42,6 +43,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Run]
     for classes in (2, 10):
         large = make_photos(root / f"large{classes}", NAMES[:classes], count=4)
         made["probe", classes] = train(large, root / f"probe{classes}", QUICK)
+        if torch_is_there() and find_spec("torchvision"):
+            own = replace(QUICK, net="resnet18", weights=str(_random_resnet18(root)), image_size=64)
+            many = make_photos(root / f"more{classes}", NAMES[:classes], count=12)
+            made["file", classes] = train(many, root / f"file{classes}", own)
         small = _small_photos(root / f"small{classes}", NAMES[:classes])
         made["pixels", classes] = train(small, root / f"pixels{classes}", QUICK)
         many = _small_photos(root / f"many{classes}", NAMES[:classes], count=40)
@@ -66,6 +71,14 @@ def _ensemble(folder: Path, first: Run, second: Run, fresh: Path) -> Run:
     return run
 
 
+def _random_resnet18(root: Path) -> Path:
+    """Weights that nothing has learned, saved as torchvision saves its own."""
+    torch, models = pytest.importorskip("torch"), pytest.importorskip("torchvision.models")
+    torch.manual_seed(0)
+    torch.save(models.resnet18().state_dict(), root / "resnet18.pth")
+    return root / "resnet18.pth"
+
+
 def _small_photos(root: Path, classes: tuple[str, ...], count: int = 8, first: int = 0) -> Path:
     # Each class has its own bright pixel: raw pixels tell them apart, a pretrained net does not.
     for kind, name in enumerate(classes):
@@ -85,8 +98,10 @@ def state(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=[f"{kind}-{classes}" for kind in KINDS for classes in (2, 10)])
 def run(request: pytest.FixtureRequest, runs: dict[tuple[str, int], Run]) -> Run:
     kind, classes = str(request.param).split("-")
-    if kind == "torch":
+    if kind in ("torch", "file"):
         pytest.importorskip("torch")
+    if kind == "file":
+        pytest.importorskip("torchvision")
     return runs[kind, int(classes)]
 
 
@@ -104,6 +119,7 @@ def test_the_kinds_are_the_kinds_they_should_be(runs: dict[tuple[str, int], Run]
     nets = {key: run.classifier.card.net for key, run in runs.items()}
     assert {net for (kind, _), net in nets.items() if kind == "pixels"} == {"linear"}
     assert {net for (kind, _), net in nets.items() if kind == "probe"} == {"efficientnet-lite0"}
+    assert {net for (kind, _), net in nets.items() if kind == "file"} <= {"resnet18"}
     assert {net for (kind, _), net in nets.items() if kind == "garment"} == {"garment"}
     assert {net for (kind, _), net in nets.items() if kind == "torch"} <= {"garment"}
     assert {net for (kind, _), net in nets.items() if kind == "ensemble"} == {"ensemble of garment and linear"}

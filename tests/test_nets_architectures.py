@@ -37,6 +37,7 @@ PARAMETERS = {
     "vgg16": 138_357_544,
     "vgg19": 143_667_240,
     "googlenet": 6_624_904,
+    "inception-v3": 27_161_264 - 3_326_696,  # less the auxiliary classifier
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,
@@ -65,6 +66,7 @@ BILLIONS = {
     "vgg16": 15.47,
     "vgg19": 19.632,
     "googlenet": 1.498,
+    "inception-v3": 5.713,
     "resnet18": 1.814,
     "resnet34": 3.664,
     "resnet50": 4.089,

@@ -26,6 +26,7 @@ TORCHVISION = {
     "resnet18": {},
     "resnet50": {},
     "googlenet": {"transform_input": True, "aux_logits": False, "init_weights": False},
+    "inception-v3": {"transform_input": True, "init_weights": False},
     "efficientnet-b0": {},
     "efficientnet-b5": {},
 }

@@ -8,8 +8,10 @@ from itertools import pairwise
 import pytest
 
 from kopal.nets.describe import describe
+from kopal.nets.published import PUBLISHED, TORCHVISION
 from kopal.nets.registry import NAMES, build
 from kopal.nets.table import family_lines, net_lines
+from kopal.nets.torchvision_weights import DOWNLOADABLE
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,6 +61,17 @@ def test_the_slides_table_of_vgg16_has_its_lines() -> None:
         "total 138,357,544 15,470,264,320",
     ):
         assert line in lines
+
+
+def test_the_comparison_says_where_each_nets_weights_are() -> None:
+    def lines(*at_hand: str) -> str:
+        return " ".join(" ".join(family_lines(at_hand)).split())
+
+    assert "in the cache" not in lines()
+    assert "with --download, once: all of [2]" in lines()
+    assert {name for name in NAMES if name in PUBLISHED and PUBLISHED[name].source == TORCHVISION} == {*DOWNLOADABLE}
+    assert "in the cache: vgg11, resnet50" in lines("resnet50", "vgg11")
+    assert "embedded, no download: efficientnet-lite0" in lines()
 
 
 def test_the_comparison_gives_accuracy_and_its_source() -> None:

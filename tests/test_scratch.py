@@ -184,7 +184,7 @@ def test_the_command_shows_each_epoch(kopal: Kopal, small: Path, tmp_path: Path)
         (["--batch", "0"], "batch"),
         (["--init", "magic"], "normal, xavier, he, zero"),
         (["--normalise", "magic"], "channel, pixel, image"),
-        (["--weights", "imagenet"], "no embedded weights"),
+        (["--weights", "imagenet"], "no published weights"),
         (["--engine", "abacus"], "auto, numpy"),
         (["--image-size", "3"], "cannot take images"),
     ],

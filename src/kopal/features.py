@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol, final
 
 import numpy as np
@@ -55,12 +56,18 @@ class Extractor(Protocol):
 
 @final
 class Backbone:
-    """A frozen net that turns pixels into features; `context` is the digest of all that makes the numbers."""
+    """A frozen net that turns pixels into features; `context` is the digest of all that makes the numbers.
 
-    def __init__(self, net: Net, weights: Weights, geometry: Geometry) -> None:
+    `origin` says in words where the weights come from, for whoever reads the model file.
+    """
+
+    def __init__(
+        self, net: Net, weights: Weights, geometry: Geometry, origin: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.net = net
         self.weights = weights
         self.geometry = geometry
+        self.origin = origin
         self.dimension = output_shape(net)[0]
         graph = feature_model(net, weights).SerializeToString(deterministic=True)
         self.context = context_of(graph, geometry)

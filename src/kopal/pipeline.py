@@ -26,7 +26,6 @@ from kopal.fit.world import ALONE, World
 from kopal.ledger import LedgerRow
 from kopal.log import Log, silent
 from kopal.model_file import Card
-from kopal.nets.weights import PRETRAINED
 from kopal.recipes import Recipe
 from kopal.run import Answers, Run, reserved
 from kopal.ways import (
@@ -48,12 +47,13 @@ def train(
     resume: bool = False,
     checkpoint_every: int = 0,
     world: World = ALONE,
+    download: bool = False,
 ) -> Run:
     """Photos in class folders → a run folder with model.onnx and a report. Raises `KopalError` and writes nothing.
 
     A net that learns from pixels leaves a checkpoint in the run folder after every epoch, and after every
     `checkpoint_every` steps; with `resume` it goes on from there. `world` are the processes that train together: this
-    is the first of them, the others call `assist`.
+    is the first of them, the others call `assist`. `download` lets published weights be fetched, once.
     """
     started = perf_counter()
     if checkpoint_every < 0:
@@ -66,7 +66,7 @@ def train(
         )
     dataset = _opened(data, log)
     with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
-        around = Circumstances(world, started, cache, folder, checkpoint_every, resume)
+        around = Circumstances(world, started, cache, folder, checkpoint_every, resume, download)
         learn = from_features if starts_from_imagenet(recipe) else from_pixels
         fitted, photos, rows = learn(recipe, dataset, around, log)
         temperature = calibrate(fitted, photos)
@@ -142,9 +142,8 @@ def assemble(fitted: Fitted, temperature: float, photos: Labelled, recipe: Recip
         "learned_from": audit.marks(photos.digests[index] for index in np.flatnonzero(photos.where("train"))),
         "recipe": used_knobs(recipe),
     }
-    if starts_from_imagenet(recipe) and fitted.net.name in PRETRAINED:
-        source = PRETRAINED[fitted.net.name]
-        provenance["weights"] = {"source": source.source, "licence": source.licence, "sha256": source.sha256}
+    if fitted.origin:
+        provenance["weights"] = dict(fitted.origin)
     return Classifier.build(model, Card(fitted.net.name, classes, fitted.geometry, temperature, (), provenance))
 
 
@@ -156,6 +155,8 @@ def _details(fitted: Fitted, temperature: float, photos: Labelled, rows: tuple[L
         "temperature": temperature,
         "kopal": version("kopal"),
     }
+    if fitted.origin:
+        details["weights"] = dict(fitted.origin)
     if fitted.history:
         return details | {
             "epochs": len(fitted.history),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -10,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from kopal.errors import UsageError
 
 Effort: TypeAlias = Literal["quick", "balanced", "best"]
-Start: TypeAlias = Literal["auto", "imagenet", "none"]
+STARTS = ("auto", "imagenet", "none")
 Engine: TypeAlias = Literal["auto", "numpy", "torch"]
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 Amp: TypeAlias = Literal["auto", "off"]
@@ -23,8 +24,8 @@ Augmentation: TypeAlias = Literal["none", "light", "medium", "strong"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. `net` is the architecture, `weights` where it starts: ImageNet's, frozen, or none; auto takes
-    ImageNet's for the nets whose weights a package carries.
+    """How to train. `net` is the architecture, `weights` where it starts: ImageNet's, frozen, none, or the path of a
+    file, frozen too; auto takes ImageNet's for the nets whose weights a package carries.
 
     On frozen features `penalties` are tried strongest first over `folds` folds.
 
@@ -46,7 +47,7 @@ class Recipe:
     penalties: tuple[float, ...] = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
     search_tolerance: float = 1e-3
     final_tolerance: float = 1e-4
-    weights: Start = "auto"
+    weights: str = "auto"
     engine: Engine = "auto"
     device: Device = "auto"
     amp: Amp = "auto"
@@ -86,7 +87,7 @@ class Recipe:
 
 OF_FEATURES = ("folds", "penalties", "search_tolerance", "final_tolerance")
 OF_PIXELS = (
-    *("engine", "device", "amp", "image_size", "epochs", "budget", "patience", "settled", "rate", "schedule"),
+    *("engine", "device", "amp", "epochs", "budget", "patience", "settled", "rate", "schedule"),
     *("warmup", "batch", "optimiser", "momentum", "nesterov", "penalty", "smoothing", "clip", "average", "init"),
     *("normalise", "augment"),
 )
@@ -113,7 +114,6 @@ ADAPTIVE: dict[str, dict[str, Any]] = {
 """What Adam and AdamW start from: their steps are about as long as the rate itself."""
 
 _CHOICES: dict[str, Any] = {
-    "weights": Start,
     "engine": Engine,
     "device": Device,
     "amp": Amp,
@@ -158,6 +158,8 @@ def recipe(effort: str = "balanced", *, net: str | None = None, **knobs: Any) ->
     if unknown:
         raise UsageError(f"unknown knobs {', '.join(unknown)}", "the fields of kopal.Recipe")
     said = {key: value for key, value in {"net": net, **knobs}.items() if value is not None}
+    if "weights" in said:
+        said["weights"] = os.fspath(said["weights"])
     if "rate" in said:
         said["rate"] = _rate(said["rate"])
     if said.get("batch", 1) < 1:
@@ -196,7 +198,16 @@ def _rate(said: str | float) -> float:
     return rate
 
 
+def is_file(weights: str) -> bool:
+    """Whether weights are a file's path, and not one of the words: it has an ending or a folder."""
+    return weights not in STARTS and any(mark in weights for mark in "./\\")
+
+
 def _check(made: Recipe) -> None:
+    if made.weights not in STARTS and not is_file(made.weights):
+        raise UsageError(
+            f"unknown weights {made.weights!r}", f"one of: {', '.join(STARTS)}, or a file's path, such as weights.pth"
+        )
     for knob, choices in _CHOICES.items():
         if getattr(made, knob) not in get_args(choices):
             raise UsageError(f"unknown {knob} {getattr(made, knob)!r}", f"one of: {', '.join(get_args(choices))}")

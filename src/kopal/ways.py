@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -22,6 +22,7 @@ from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
 from kopal.errors import TogetherError, UsageError
 from kopal.features import Backbone, read
 from kopal.fit import scratch
+from kopal.fit.backbones import backbone_of, starts_frozen
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
 from kopal.fit.frozen import fit
@@ -30,12 +31,10 @@ from kopal.fit.pupil import engine_of
 from kopal.fit.world import World
 from kopal.ledger import LedgerRow
 from kopal.log import Ledger, Log, Note, Progress
-from kopal.nets.registry import build
-from kopal.nets.weights import PRETRAINED, pretrained_weights
 from kopal.parallel import ordered
 from kopal.pixels import PixelPhotos, pixel_context, read_pixels
 from kopal.plan import plan
-from kopal.recipes import OF_FEATURES, OF_PIXELS, Recipe
+from kopal.recipes import OF_FEATURES, OF_PIXELS, Recipe, is_file
 from kopal.run import CHECKPOINT
 from kopal.store import Store, cache_folder
 
@@ -48,7 +47,8 @@ Learned: TypeAlias = tuple[Fitted, Labelled, tuple[LedgerRow, ...]]
 @dataclass(frozen=True)
 class Circumstances:
     """What a training meets but its result does not depend on: the cache, where checkpoints go and how often (0 steps:
-    after epochs only), whether to go on from one, the processes that train together, when it began.
+    after epochs only), whether to go on from one, the processes that train together, when it began, and whether
+    pretrained weights may be fetched.
     """
 
     world: World
@@ -57,21 +57,25 @@ class Circumstances:
     folder: Path | None = None
     every: int = 0
     resume: bool = False
+    download: bool = False
 
 
 def starts_from_imagenet(recipe: Recipe) -> bool:
     """Whether a recipe takes the features of a pretrained net: where it says so, or where a package carries them."""
-    return recipe.weights == "imagenet" or (recipe.weights == "auto" and recipe.net in PRETRAINED)
+    return starts_frozen(recipe)
 
 
 def used_knobs(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without the knobs that its way of learning does not have."""
-    return recipe.as_json(without=OF_PIXELS if starts_from_imagenet(recipe) else OF_FEATURES)
+    """The recipe without the knobs that its way of learning does not have; of a weights file only its name."""
+    frozen = starts_from_imagenet(recipe)
+    if is_file(recipe.weights):
+        recipe = replace(recipe, weights=Path(recipe.weights).name)
+    return recipe.as_json(without=OF_PIXELS if frozen else OF_FEATURES)
 
 
 def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A head on the features of a frozen, pretrained net, computed once and kept."""
-    backbone = embedded_backbone(recipe.net)
+    backbone = backbone_of(recipe, around.download, log)
     with closing(Store(cache_folder(), backbone.context)) if around.cache else nullcontext() as store:
         log(plan(dataset, backbone, store, recipe))
         photos, rows = read(dataset, backbone, store, lambda done, of: log(Progress("photos", done, of)))
@@ -79,6 +83,8 @@ def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: 
             log(Note(store.fault))
     _tell(photos, rows, dataset, log)
     fitted = fit(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
+    if fitted.net.name == backbone.net.name:
+        fitted = replace(fitted, origin=backbone.origin)
     log(fitted)
     return fitted, photos, rows
 
@@ -173,13 +179,7 @@ def _as_they_stand(photos: PixelPhotos) -> str:
 
 def embedded_backbone(name: str) -> Backbone:
     """The frozen net of that name with the weights that its package carries, cut before its head."""
-    if name not in PRETRAINED:
-        raise UsageError(f"net {name!r} has no embedded weights", f"one of: {', '.join(PRETRAINED)}")
-    net = build(name)
-    weights = pretrained_weights(net)
-    body = net.without_head()
-    kept = {key: value for key, value in weights.items() if not key.startswith("head.")}
-    return Backbone(body, kept, PRETRAINED[name].geometry)
+    return backbone_of(Recipe(net=name, weights="imagenet"))
 
 
 def _tell(photos: Labelled, rows: tuple[LedgerRow, ...], dataset: Dataset, log: Log) -> None:

@@ -49,6 +49,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help=HELP["--resume"])] = False,
     net: str | None = knob("--net"),
     weights: str | None = knob("--weights"),
+    download: bool | None = typer.Option(None, "--download", help=HELP["--download"], rich_help_panel=LEARNING),
     image_size: int | None = knob("--image-size"),
     epochs: int | None = knob("--epochs"),
     budget: str | None = knob("--budget"),
@@ -90,7 +91,7 @@ def train(
     }  # fmt: skip
     made = recipe(effort, seed=seed, balance=balance or None, **said)
     said |= {"resume": resume or None, "checkpoint_every": checkpoint_every, "nproc": nproc}
-    said |= {"max_restarts": max_restarts, "preview": preview}
+    said |= {"max_restarts": max_restarts, "preview": preview, "download": download}
     return run_training(data, out, made, said, no_cache)
 
 

@@ -20,6 +20,7 @@ def nets(
 ) -> None:
     from kopal.cli.output import say, shown
     from kopal.errors import UsageError
+    from kopal.fit.downloads import nets_at_hand
     from kopal.fit.foreign import named_net
     from kopal.nets.table import family_lines, net_lines
 
@@ -32,7 +33,7 @@ def nets(
     elif net is not None and graph is not None:
         _draw_one(net, graph)
     else:
-        for line in net_lines(named_net(net)) if net else family_lines():
+        for line in net_lines(named_net(net)) if net else family_lines(nets_at_hand()):
             say(line)
 
 

@@ -19,13 +19,19 @@ from kopal.ways import starts_from_imagenet
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-OF_BOTH_WAYS = ("net", "weights")
+OF_BOTH_WAYS = ("net", "weights", "image_size", "download")
 
 
 def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, Any], no_cache: bool) -> int:
     """Train, alone or as the process that PyTorch's launcher started → the exit code; `said` is what the user said."""
     if starts_from_imagenet(recipe):
         _refuse_idle(said)
+    elif said["download"]:
+        raise UsageError(
+            "--download without weights to fetch: the net learns from pixels",
+            "a net with published weights",
+            "add --weights imagenet",
+        )
     if said["max_restarts"] is not None and not said["nproc"]:
         raise UsageError("--max-restarts without --nproc", "both: it starts several processes again", "add --nproc 2")
     if said["preview"]:
@@ -40,7 +46,15 @@ def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, An
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return _together(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
     else:
-        _train(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
+        _train(
+            data,
+            out,
+            recipe,
+            not no_cache,
+            bool(said["resume"]),
+            said["checkpoint_every"] or 0,
+            download=bool(said["download"]),
+        )
     return 0
 
 
@@ -50,10 +64,17 @@ def option(knob: str) -> str:
 
 
 def _train(
-    data: str, out: Path | None, recipe: Recipe, cache: bool, resume: bool, every: int, world: World = ALONE
+    data: str,
+    out: Path | None,
+    recipe: Recipe,
+    cache: bool,
+    resume: bool,
+    every: int,
+    world: World = ALONE,
+    download: bool = False,
 ) -> None:
     with Screen() as screen:
-        run = train(data, out, recipe, cache, screen, resume, every, world)
+        run = train(data, out, recipe, cache, screen, resume, every, world, download)
     say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
 
 

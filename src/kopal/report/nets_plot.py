@@ -20,6 +20,7 @@ FAMILIES = {
     "alexnet": ("AlexNet", "#7f6000"),
     "vgg": ("VGG", "#b42318"),
     "googlenet": ("GoogLeNet", "#6b2fa0"),
+    "inception": ("Inception-v3", "#a63a79"),
     "resnet": ("ResNet", "#1f4e79"),
     "efficientnet-lite": ("EfficientNet-Lite", "#0b7285"),
     "efficientnet-b": ("EfficientNet", "#2f7d32"),
@@ -49,9 +50,8 @@ class Point:
     def label(self) -> str:
         """What is left of the name beside its family's colour: 18, B0, Lite4."""
         short = re.sub(r"^(vgg|resnet|efficientnet-)", "", self.name)
-        return {"alexnet": "AlexNet", "alexnet-2012": "AlexNet 2012", "googlenet": "GoogLeNet"}.get(
-            self.name, short.title() if short.startswith("lite") else short.upper()
-        )
+        whole = {"alexnet": "AlexNet", "alexnet-2012": "AlexNet 2012", "googlenet": "GoogLeNet", "inception-v3": "v3"}
+        return whole.get(self.name, short.title() if short.startswith("lite") else short.upper())
 
 
 def points() -> list[Point]:
