@@ -4,8 +4,8 @@
     little       the head only                   trouble
     much         the head, then a few stages     more stages, or all
 
-Similar is measured (`similarity.py`), so is what more photos would bring (`learning_curve.py`); minutes are estimated, and
-what nobody can know before trying is called not known.
+Similar is measured (`similarity.py`), so is what more photos would bring (`learning_curve.py`); minutes
+are estimated, and what nobody can know before trying is called not known.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
-from kopal.learning_curve import LearningCurve
+from kopal.learning_curve import Gain, LearningCurve
 from kopal.nets.describe import describe
 from kopal.nets.net import Net
 from kopal.similarity import FAMILIAR
@@ -22,8 +22,8 @@ from kopal.similarity import FAMILIAR
 Mode: TypeAlias = Literal["head", "last", "all", "trouble"]
 
 MUCH = 150
-"""Photos of the median class from which a set is much. With 100 a class, cats, dogs and alpacas, a head has all there is to
-have (0.990); with 223, clothing, fine-tuning adds some four points to the head's 0.884. The border lies between."""
+"""Photos of the median class from which a set is much: a judgement, there is no law. A head on 100 a class of cats,
+dogs and alpacas leaves nothing to gain (0.990); with 222, clothing, a fine-tuned net was two points above a head."""
 
 CLEAR = 0.01
 """A gain of less than a point is not worth another day with the camera."""
@@ -34,8 +34,8 @@ EPOCHS = 5
 BACKWARD = 3.0
 """Multiply-adds of a training step in those of a forward pass: one forward, one for the pixels, one for the weights."""
 SLOWER = 3.2
-"""Seconds per multiply-add of training on PyTorch in those of inference on ONNX Runtime: 21 photos a second were trained
-where 200 are run, with EfficientNet-Lite0, bfloat16 and channels last on two cores."""
+"""Seconds per multiply-add of training on PyTorch in those of inference on ONNX Runtime: 21 photos a second were
+trained where 200 are run, with EfficientNet-Lite0, bfloat16 and channels last on two cores."""
 
 PLACES: dict[Mode, str] = {
     "head": "train the head only, on frozen features",
@@ -59,7 +59,8 @@ class Measured:
     """What is known of the photos: how many, `median` and `fewest` of a class, and how the head does out of fold.
 
     `prominence` says how familiar they are (None: not measured), `log_evidence` how well the features fit the labels,
-    `seen` is the head's accuracy on the photos that it learned from, `tiny` that all are at most 64 pixels a side.
+    `seen` is the head's accuracy on the photos that it learned from (None: not known), `tiny` that all of them are at
+    most 64 pixels a side.
     """
 
     photos: int
@@ -69,7 +70,7 @@ class Measured:
     accuracy: float
     interval: tuple[float, float]
     prominence: float | None
-    seen: float
+    seen: float | None
     tiny: bool
     log_evidence: float | None = None
 
@@ -120,64 +121,67 @@ class Advice:
 
     def glance(self) -> list[str]:
         """Three short lines for the end of a training."""
-        return [f"advice: {self._amount()}, {self._similarity()}:", f"  {PLACES[self.mode]}", *self._gap()]
+        return [f"advice: {self._amount()}; {self._similarity()}", f"  {PLACES[self.mode]}", f"  {self._errors()}"]
 
     def sentences(self) -> Iterator[str]:
-        """The whole advice, a thought a line."""
-        yield f"{self._amount()}, {self._similarity()}"
-        yield f"→ {PLACES[self.mode]}"
+        """The whole advice, a thought a sentence."""
+        yield f"{self._amount()}; {self._similarity()}"
+        yield PLACES[self.mode]
+        if 2 * self.measured.fewest <= self.measured.median:
+            yield f"the smallest class has {self.measured.fewest}: more of those would help first"
         yield from self._help()
-        yield from self._gap()
+        yield self._errors()
         yield self.more_photos()
 
     def more_photos(self) -> str:
         """The answer to "do I need more photos?" in one sentence."""
         if self.curve is None:
-            return f"more photos: not known, {self.no_curve or 'the learning curve was not measured'}"
+            return f"more photos: not known; {self.no_curve or 'the learning curve was not measured'}"
         twice, four = self.curve.gain(2), self.curve.gain(4)
-        band = f"+{100 * twice.gain:.1f} points ({100 * twice.low:.1f} to {100 * twice.high:.1f})"
-        if twice.low >= CLEAR:
-            answer = "yes"
-        elif twice.high < CLEAR:
-            answer = "no"
+        if twice.gain >= CLEAR:
+            answer = "yes" if twice.low >= CLEAR / 2 else "perhaps"
         else:
-            answer = "perhaps" if twice.gain >= CLEAR else "hardly"
+            answer = "hardly" if twice.high >= CLEAR else "no"
         return (
-            f"more photos: {answer}; twice as many are expected to bring {band}, "
-            f"four times as many +{100 * four.gain:.1f} ({100 * four.low:.1f} to {100 * four.high:.1f})"
+            f"more photos: {answer}; twice as many are expected to bring {_points(twice)}, "
+            f"four times as many {_points(four)}"
         )
 
     def _amount(self) -> str:
-        fewest = f" (fewest {self.measured.fewest})" if 2 * self.measured.fewest <= self.measured.median else ""
-        return f"{'much' if self.much else 'little'}: {self.measured.median:g} photos a class{fewest}"
+        return f"{'much' if self.much else 'little'} data, {self.measured.median:g} photos a class"
 
     def _similarity(self) -> str:
         if self.measured.prominence is None:
             return "similarity to ImageNet not measured"
-        word = "similar" if self.similar else "different"
-        return f"{word} to ImageNet ({self.measured.prominence:.1f}, limit {FAMILIAR})"
+        return (
+            f"{'similar to' if self.similar else 'unlike'} ImageNet ({self.measured.prominence:.1f}, limit {FAMILIAR})"
+        )
 
     def _help(self) -> Iterator[str]:
-        if self.mode == "trouble":
-            if self.measured.accuracy >= GOOD:
-                yield f"yet the head reaches {self.measured.accuracy:.3f}: here the frozen features do"
+        scratch = "--net resnet20 --weights none --augment light"
+        if self.mode == "trouble" and self.measured.accuracy >= GOOD:
+            yield f"yet the head reaches {self.measured.accuracy:.3f}: for these classes frozen features do"
+        elif self.mode == "trouble":
             yield "what helps: more photos first of all; a backbone that knows such photos (--net)"
             if self.measured.tiny:
-                yield "these are tiny: a small net from scratch may win (--net resnet20 --weights none --augment light)"
+                yield f"tiny photos: a small net from scratch may win ({scratch})"
             else:
-                yield "then augmentation (--augment), which makes more of the photos there are"
+                yield "then augmentation, which makes more of the photos there are"
         elif self.mode == "all" and self.measured.tiny:
-            yield "these are tiny: compare a small net from scratch (--net resnet20 --weights none)"
+            yield f"tiny photos: compare a small net from scratch ({scratch})"
 
-    def _gap(self) -> Iterator[str]:
-        """What fine-tuning can gain: its bound is known, and where the errors come from."""
-        wrong, gap = 100 * (1 - self.measured.accuracy), 100 * (self.measured.seen - self.measured.accuracy)
-        if wrong < 100 * CLEAR:
-            yield f"  only {wrong:.1f} % are wrong out of fold: there is little left to gain"
-        elif gap < wrong / 2:
-            yield f"  {wrong:.1f} % are wrong, most of them even where learned: the features are the limit"
-        else:
-            yield f"  {wrong:.1f} % are wrong; fine-tuning gains at most that, how much is not known"
+    def _errors(self) -> str:
+        """What fine-tuning can gain: only its bound is known, and whether the features or the photos are the limit."""
+        wrong, seen = 1 - self.measured.accuracy, self.measured.seen
+        if wrong < CLEAR:
+            return f"{100 * wrong:.1f} % are wrong: there is little left to gain"
+        if seen is not None and 1 - seen > wrong / 2:
+            return f"{100 * wrong:.1f} % are wrong, half of that even where learned: the features are the limit"
+        return f"{100 * wrong:.1f} % are wrong: fine-tuning gains at most that, how much is not known"
+
+
+def _points(gain: Gain) -> str:
+    return f"{100 * gain.gain:.1f} points ({100 * gain.low:.1f} to {100 * gain.high:.1f})"
 
 
 def costs(net: Net, photos: int, forward: float, workers: int, fitting: float) -> Costs:

@@ -1,10 +1,10 @@
 """Do I need more photos? The accuracy at 10, 20, 50 and 100 % of them, and where a power law leads from there.
 
-The error falls as a + b · n⁻ᶜ with the photos n that are learned from (arXiv:1712.00409): a is what no number of photos
-would take away from this backbone. Every accuracy is out of fold: a share of the other folds is learned from, every photo
-is scored. The band comes from a bootstrap over photos and draws together: photos are drawn anew for all shares at once,
-since the same photos judge each of them, and so are the draws of each share. Two imaginary photos, one always right and
-one always wrong, take part, or a curve that ends without errors would be certain to stay there.
+The error falls as a + b · n⁻ᶜ with the photos n that are learned from (arXiv:1712.00409): a is what no number of
+photos would take away from this backbone. Every accuracy is out of fold: a share of the other folds is learned from,
+every photo is scored. The band comes from a bootstrap over photos and draws together: photos are drawn anew for all
+shares at once, since the same photos judge each of them, and so are the draws of each share. Two imaginary photos, one
+always right and one always wrong, take part, or a curve that ends without errors would be certain to stay there.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def measure(
     seed: int = 0,
     step: Callable[[int, int], None] = lambda done, of: None,
 ) -> LearningCurve:
-    """The curve of the head with this penalty; `right` (N,) says which photos it got right out of fold, with all photos.
+    """The curve of the head with this penalty; `right` (N,) says which photos all of them got right, out of fold.
 
     Raises `DataError` for too few photos.
     """
@@ -200,7 +200,7 @@ def fit_laws(sizes: Numbers, errors: Numbers, variances: Numbers) -> Numbers:
 
 
 def drawn(labels: Labels, allowed: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.int64]:
-    """Places of a share of the allowed photos, the same share of each class, at least one; smaller shares lie within."""
+    """Places of a share of the allowed photos, the same of each class, at least one; smaller shares lie within."""
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[allowed[order]]
     own = [order[labels[order] == label] for label in np.unique(labels[order])]

@@ -56,7 +56,7 @@ def plan(dataset: Dataset, backbone: Backbone, store: Store | None, recipe: Reci
     net = net_seconds(backbone)
     missing = len(dataset) * (1 - cached)
     reading = (missing * (decode + net) + len(dataset) * 0.1 * decode) / min(cores(), MAX_WORKERS)
-    return Plan(backbone.net.name, len(dataset), cached, reading, _fitting(dataset, backbone, recipe))
+    return Plan(backbone.net.name, len(dataset), cached, reading, fitting_seconds(dataset, backbone, recipe))
 
 
 def net_seconds(backbone: Backbone) -> float:
@@ -68,7 +68,8 @@ def net_seconds(backbone: Backbone) -> float:
     return (perf_counter() - started) / len(pixels)
 
 
-def _fitting(dataset: Dataset, backbone: Backbone, recipe: Recipe) -> float:
+def fitting_seconds(dataset: Dataset, backbone: Backbone, recipe: Recipe) -> float:
+    """Seconds to choose and fit a head, from a few products of matrices."""
     features = np.ones((1024, backbone.dimension), np.float32)
     head = np.ones((backbone.dimension, len(dataset.classes)), np.float32)
     square = np.ones((512, 512), np.float32)
