@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import wrap
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kopal.advise import EPOCHS, LAST, Advice
 from kopal.cli.everyday import Data, Json, Seed, knob
 from kopal.cli.words import HELP
-from kopal.similarity import FAMILIAR
+
+if TYPE_CHECKING:
+    from kopal.advise import Advice
 
 WIDTH = 80
 
@@ -50,7 +51,9 @@ def advise(
 
 def advice_lines(advice: Advice, net: str) -> Iterator[str]:
     """The advice as a page: what was measured, the curve, what follows, what it costs."""
+    from kopal.advise import EPOCHS, LAST
     from kopal.cli.output import seconds
+    from kopal.similarity import FAMILIAR
 
     measured = advice.measured
     low, high = measured.interval
