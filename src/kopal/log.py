@@ -35,7 +35,7 @@ class Note:
 
 
 Log: TypeAlias = Callable[[object], None]
-"""Is handed each noun as it comes into being: Dataset, Plan, Progress, Ledger, Note, Course, Epoch, Fitted, Run."""
+"""Is handed each noun as it comes: Dataset, Plan, Progress, Ledger, Note, Course, Epoch, Fitted, Run, Advice."""
 
 
 def silent(noun: object) -> None:

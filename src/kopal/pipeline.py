@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 
 from kopal import audit
+from kopal.advise import Advice
 from kopal.arrays import softmax
 from kopal.backends.onnx_backend import classifier_model
 from kopal.calibrate import fit_temperature
 from kopal.classifier import Classifier
+from kopal.consult import at_a_glance, consult
 from kopal.datasets import PARTS, Dataset, Labelled, check_learnable, open_dataset
 from kopal.errors import UsageError
 from kopal.evaluate import Report, evaluate
+from kopal.features import Photos
 from kopal.fingerprints import fingerprint
 from kopal.fit.fitted import Fitted
 from kopal.fit.lr_finder import Sweep
@@ -72,9 +75,13 @@ def train(
         temperature = calibrate(fitted, photos)
         classifier = assemble(fitted, temperature, photos, recipe)
         report, answers = measure(fitted, temperature, photos)
+        advice = at_a_glance(recipe, fitted, photos, report) if isinstance(photos, Photos) else None
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, perf_counter() - started)
-        run.write(used_knobs(recipe), _details(fitted, temperature, photos, rows))
+        details = _details(fitted, temperature, photos, rows)
+        run.write(used_knobs(recipe), details | ({"advice": advice.as_json()} if advice else {}))
     log(run)
+    if advice:
+        log(advice)
     return run
 
 
@@ -104,6 +111,20 @@ def find_rate(data: str | os.PathLike[str] | Dataset, recipe: Recipe, cache: boo
             "say --net garment, or add --weights none",
         )
     return rate_from_pixels(recipe, _opened(data, log), Circumstances(ALONE, perf_counter(), cache), log)
+
+
+def advise(data: str | os.PathLike[str] | Dataset, recipe: Recipe, cache: bool = True, log: Log = silent) -> Advice:
+    """What to do with these photos, measured on features of the recipe's frozen net; nothing is written.
+
+    Raises `KopalError`.
+    """
+    if not starts_from_imagenet(recipe):
+        raise UsageError(
+            f"advice on --net {recipe.net} from scratch: there are no frozen features to measure",
+            "a net with pretrained weights",
+            "leave out --net and --weights",
+        )
+    return consult(_opened(data, log), recipe, Circumstances(ALONE, perf_counter(), cache), log)
 
 
 def _opened(data: str | os.PathLike[str] | Dataset, log: Log) -> Dataset:

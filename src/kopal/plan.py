@@ -53,17 +53,23 @@ def plan(dataset: Dataset, backbone: Backbone, store: Store | None, recipe: Reci
         decode += perf_counter() - started
     cached = known / len(chosen)
     decode /= len(chosen)
+    net = net_seconds(backbone)
+    missing = len(dataset) * (1 - cached)
+    reading = (missing * (decode + net) + len(dataset) * 0.1 * decode) / min(cores(), MAX_WORKERS)
+    return Plan(backbone.net.name, len(dataset), cached, reading, fitting_seconds(dataset, backbone, recipe))
+
+
+def net_seconds(backbone: Backbone) -> float:
+    """Seconds of one core that the net takes for a photo."""
     pixels = golden_pixels(backbone.geometry)
     backbone.features(pixels[:1])
     started = perf_counter()
     backbone.features(pixels)
-    net = (perf_counter() - started) / len(pixels)
-    missing = len(dataset) * (1 - cached)
-    reading = (missing * (decode + net) + len(dataset) * 0.1 * decode) / min(cores(), MAX_WORKERS)
-    return Plan(backbone.net.name, len(dataset), cached, reading, _fitting(dataset, backbone, recipe))
+    return (perf_counter() - started) / len(pixels)
 
 
-def _fitting(dataset: Dataset, backbone: Backbone, recipe: Recipe) -> float:
+def fitting_seconds(dataset: Dataset, backbone: Backbone, recipe: Recipe) -> float:
+    """Seconds to choose and fit a head, from a few products of matrices."""
     features = np.ones((1024, backbone.dimension), np.float32)
     head = np.ones((backbone.dimension, len(dataset.classes)), np.float32)
     square = np.ones((512, 512), np.float32)

@@ -20,17 +20,20 @@ from kopal.backends.onnx_backend import classifier_model
 from kopal.classifier import run_session, session
 from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
 from kopal.errors import TogetherError, UsageError
-from kopal.features import Backbone, read
+from kopal.features import Backbone, Photos, read
 from kopal.fit import scratch
 from kopal.fit.backbones import backbone_of, starts_frozen
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
 from kopal.fit.frozen import fit
+from kopal.fit.logistic import Affine
 from kopal.fit.lr_finder import Sweep
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import World
 from kopal.ledger import LedgerRow
 from kopal.log import Ledger, Log, Note, Progress
+from kopal.nets.registry import build
+from kopal.nets.weights import PRETRAINED, pretrained_weights
 from kopal.parallel import ordered
 from kopal.pixels import PixelPhotos, pixel_context, read_pixels
 from kopal.plan import plan
@@ -75,6 +78,18 @@ def used_knobs(recipe: Recipe) -> dict[str, Any]:
 
 def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A head on the features of a frozen, pretrained net, computed once and kept."""
+    backbone, photos, rows = features_of(recipe, dataset, around, log)
+    fitted = fit(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
+    if fitted.net.name == backbone.net.name:
+        fitted = replace(fitted, origin=backbone.origin)
+    log(fitted)
+    return fitted, photos, rows
+
+
+def features_of(
+    recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log
+) -> tuple[Backbone, Photos, tuple[LedgerRow, ...]]:
+    """The photos with the features of the recipe's frozen net, computed or from the cache."""
     backbone = backbone_of(recipe, around.download, log)
     with closing(Store(cache_folder(), backbone.context)) if around.cache else nullcontext() as store:
         log(plan(dataset, backbone, store, recipe))
@@ -82,11 +97,7 @@ def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: 
         if store and store.fault:
             log(Note(store.fault))
     _tell(photos, rows, dataset, log)
-    fitted = fit(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
-    if fitted.net.name == backbone.net.name:
-        fitted = replace(fitted, origin=backbone.origin)
-    log(fitted)
-    return fitted, photos, rows
+    return backbone, photos, rows
 
 
 def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
@@ -180,6 +191,14 @@ def _as_they_stand(photos: PixelPhotos) -> str:
 def embedded_backbone(name: str) -> Backbone:
     """The frozen net of that name with the weights that its package carries, cut before its head."""
     return backbone_of(Recipe(net=name, weights="imagenet"))
+
+
+def imagenet_head(name: str) -> Affine | None:
+    """The head that the frozen net of that name was published with; None where its weights are not embedded."""
+    if name not in PRETRAINED:
+        return None
+    weights = pretrained_weights(build(name))
+    return Affine(weights["head.weight"], weights["head.bias"])
 
 
 def _tell(photos: Labelled, rows: tuple[LedgerRow, ...], dataset: Dataset, log: Log) -> None:

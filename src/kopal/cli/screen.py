@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kopal import log
+from kopal.advise import Advice
 from kopal.cli.output import columns, pad, say, seconds, shown
 from kopal.datasets import Dataset
 from kopal.evaluate import Report
@@ -165,6 +166,10 @@ class Screen:
         say(f"  model.onnx report.json recipe.json ledger.csv predictions.csv{' history.csv' if run.history else ''}")
         trained = run.classifier.card.provenance["photos"]
         say(f"  the model learned from {trained} photos")
+
+    @__call__.register
+    def _(self, advice: Advice) -> None:
+        say("\n".join(advice.glance()))
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -1,0 +1,158 @@
+"""The advice is the lecture's 2x2, says what is not known, and costs a training next to nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import CLASSES, make_photos
+from kopal.advise import BACKWARD, EPOCHS, SLOWER, Advice, Measured, costs
+from kopal.learning_curve import LearningCurve, curve
+from kopal.nets.registry import build
+from kopal.run import Run
+
+Kopal = Callable[..., tuple[int, str, str]]
+CLOTHING = Measured(3068, 10, 222, 112, 0.884, (0.872, 0.895), 7.5, 0.973, tiny=False)
+
+
+def rising(errors: tuple[float, ...], count: int = 4000) -> LearningCurve:
+    difficulty = np.linspace(0, 1, count)
+    return curve({n: (difficulty > error)[None] for n, error in zip((100, 200, 500, 1000), errors, strict=True)})
+
+
+@pytest.mark.parametrize(
+    ("median", "prominence", "mode"),
+    [
+        (100, 7.5, "head"),
+        (300, 7.5, "last"),
+        (300, 4.4, "all"),
+        (40, 4.4, "trouble"),
+        (40, None, "head"),
+        (3000, None, "head"),
+    ],
+)
+def test_the_four_places_are_the_lectures(median: float, prominence: float | None, mode: str) -> None:
+    assert Advice(replace(CLOTHING, median=median, prominence=prominence)).mode == mode
+
+
+def test_trouble_is_said_plainly_with_what_helps() -> None:
+    measured = replace(CLOTHING, median=40, prominence=4.4, accuracy=0.6, tiny=True)
+    text = "\n".join(Advice(measured).sentences())
+    for words in ("trouble", "more photos first of all", "a backbone that knows", "from scratch"):
+        assert words in text
+    assert "--weights none" in text
+    assert "--weights none" not in "\n".join(Advice(replace(measured, tiny=False)).sentences())
+    well = "\n".join(Advice(replace(measured, accuracy=0.99)).sentences())
+    assert "yet the head reaches 0.990" in well
+    assert "what helps" not in well
+
+
+def test_what_is_not_known_is_called_so() -> None:
+    text = "\n".join(Advice(replace(CLOTHING, prominence=None), no_curve="too few").sentences())
+    assert "similarity to ImageNet not measured" in text
+    assert "more photos: not known; too few" in text
+    assert "how much is not known" in text
+    assert Advice(replace(CLOTHING, prominence=None)).as_json()["similarity"] == "not known"
+
+
+def test_errors_on_photos_that_were_learned_from_point_at_the_features() -> None:
+    assert "the features are the limit" in Advice(replace(CLOTHING, seen=0.90)).glance()[-1]
+    assert "the features are the limit" not in Advice(CLOTHING).glance()[-1]
+    assert "little left to gain" in Advice(replace(CLOTHING, accuracy=0.995)).glance()[-1]
+
+
+@pytest.mark.parametrize(
+    ("errors", "answer"),
+    [((0.4, 0.3, 0.2, 0.15), "yes"), ((0.0102, 0.0101, 0.01, 0.01), "no"), ((0.2, 0.162, 0.129, 0.109), "hardly")],
+)
+def test_do_i_need_more_photos_is_answered_in_one_sentence(errors: tuple[float, ...], answer: str) -> None:
+    sentence = Advice(CLOTHING, curve=rising(errors)).more_photos()
+    assert sentence.startswith(f"more photos: {answer}; twice as many")
+    assert "\n" not in sentence
+
+
+def test_the_glance_is_three_short_lines_whatever_was_found() -> None:
+    for median in (2.5, 40, 12345.5):
+        for prominence in (None, 4.4, 17.5):
+            for accuracy in (0.0, 0.5, 1.0):
+                lines = Advice(replace(CLOTHING, median=median, prominence=prominence, accuracy=accuracy)).glance()
+                assert len(lines) == 3
+                assert max(map(len, lines)) <= 80
+
+
+def test_costs_grow_with_what_is_unfrozen() -> None:
+    net = build("efficientnet-lite0").without_head()
+    found = costs(net, photos=1000, forward=0.01, workers=2, fitting=3.0)
+    assert found.head == 3.0
+    assert found.all == pytest.approx(EPOCHS * BACKWARD * SLOWER * 5)
+    assert 5 < found.last < found.all / 3
+    twice = costs(net, photos=2000, forward=0.01, workers=2, fitting=3.0)
+    assert twice.last == pytest.approx(2 * found.last)
+
+
+def test_a_training_ends_with_its_advice_and_keeps_it(trained: Run, kopal: Kopal, photos: Path, tmp_path: Path) -> None:
+    kept = json.loads((trained.folder / "report.json").read_text(encoding="utf-8"))["advice"]
+    assert (kept["amount"], kept["similarity"], kept["mode"]) == ("little", "different", "trouble")
+    assert kept["measured"]["median"] == 8
+    code, out, err = kopal("train", photos, "--effort", "quick", "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "advice: little data, 8 photos a class; unlike ImageNet" in out
+
+
+def test_a_net_from_pixels_ends_without_advice(kopal: Kopal, photos: Path, tmp_path: Path) -> None:
+    code, out, err = kopal(
+        "train", photos, "--net", "linear", "--image-size", 8, "--epochs", 1, "--out", tmp_path / "out"
+    )
+    assert code == 0, err
+    assert "advice" not in out
+    assert "advice" not in json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+
+
+def test_advise_tells_the_curve_what_follows_and_what_it_costs(kopal: Kopal, tmp_path: Path) -> None:
+    make_photos(tmp_path / "photos", CLASSES, count=16)
+    code, out, err = kopal("advise", tmp_path / "photos", "--plot", tmp_path / "curve.svg")
+    assert code == 0, err
+    for words in ("learning curve", "100%", "2 x", "4 x", "trouble", "more photos: ", "the head only", "LogME"):
+        assert words in out
+    assert max(map(len, out.splitlines())) <= max(80, len(str(tmp_path)) + 25)
+    assert (tmp_path / "curve.svg").is_file()
+    code, out, err = kopal("advise", tmp_path / "photos", "--json")
+    assert code == 0, err
+    first = json.loads(out)
+    assert {"amount", "similarity", "mode", "measured", "limits", "sentences", "learning_curve", "seconds"} <= set(
+        first
+    )
+    second = json.loads(kopal("advise", tmp_path / "photos", "--json")[1])
+    assert first["learning_curve"] == second["learning_curve"]
+    assert first["measured"] == second["measured"]
+
+
+def test_too_few_photos_for_a_curve_still_have_their_place(kopal: Kopal, photos: Path, tmp_path: Path) -> None:
+    code, out, err = kopal("advise", photos, "--plot", tmp_path / "curve.svg")
+    assert code == 0, err
+    assert "little data, 8 photos a class" in out
+    assert "24 photos are too few for a learning curve" in out
+    assert "not drawn" in out
+    assert not (tmp_path / "curve.svg").exists()
+    value = json.loads(kopal("advise", photos, "--json")[1])
+    assert "learning_curve" not in value
+    assert "too few" in value["no_learning_curve"]
+
+
+@pytest.mark.parametrize("said", [("--net", "garment"), ("--weights", "none")])
+def test_there_is_no_advice_on_nets_from_scratch(kopal: Kopal, photos: Path, said: tuple[str, str]) -> None:
+    code, _, err = kopal("advise", photos, *said)
+    assert code == 2
+    assert "there are no frozen features to measure" in err
+
+
+def test_a_picture_of_an_unknown_kind_is_refused_before_the_work(kopal: Kopal, photos: Path, tmp_path: Path) -> None:
+    code, out, err = kopal("advise", photos, "--plot", tmp_path / "curve.gif")
+    assert code == 2
+    assert ".svg" in err
+    assert "plan" not in out
