@@ -29,6 +29,7 @@ HELP = {
     "--balance": "Let every class weigh the same, however many photos it has.",
     "--net": "The architecture. Default: efficientnet-lite0, pretrained.",
     "--weights": "imagenet (frozen features), none (learn the whole net from pixels), or auto.",
+    "--tune": "What of a pretrained net learns: head, last:N (the last N stages), all, or gradual (one by one).",
     "--image-size": "The side of the pixels to learn from.",
     "--epochs": "How many passes over the photos at the most.",
     "--lr": "The learning rate, or auto: found by a sweep.",
