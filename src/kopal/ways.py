@@ -71,7 +71,7 @@ def starts_from_imagenet(recipe: Recipe) -> bool:
 
 def fine_tunes(recipe: Recipe) -> bool:
     """Whether more of the pretrained net than its head learns."""
-    return starts_from_imagenet(recipe) and recipe.tune != "head"
+    return recipe.tune != "head"
 
 
 def used_knobs(recipe: Recipe) -> dict[str, Any]:
