@@ -152,6 +152,15 @@ def test_what_is_no_mode_is_refused(mode: str) -> None:
         recipe(tune=mode)
 
 
+def test_a_fine_tuning_has_defaults_of_its_own_under_what_is_said() -> None:
+    assert recipe().optimiser == "sgd" == recipe(tune="head").optimiser
+    assert (recipe(tune="all").optimiser, recipe(tune="all", optimiser="sgd").optimiser) == ("adamw", "sgd")
+    assert recipe(tune="all").rate < recipe(tune="all", optimiser="sgd").rate
+    assert recipe(tune="last:2", rate=0.5, budget="2m").rate == 0.5
+    assert recipe(tune="last:2", budget="2m").epochs == 0
+    assert recipe(tune="all", optimiser="adam").penalty == 0
+
+
 def test_to_tune_needs_pretrained_weights() -> None:
     with pytest.raises(UsageError, match="nothing to fine-tune"):
         recipe(tune="all", weights="none")

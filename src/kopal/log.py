@@ -35,7 +35,8 @@ class Note:
 
 
 Log: TypeAlias = Callable[[object], None]
-"""Is handed each noun as it comes into being: Dataset, Plan, Progress, Ledger, Note, Course, Epoch, Fitted, Run."""
+"""Is handed each noun as it comes into being: Dataset, Plan, Progress, Ledger, Note, Course, Tuning, Epoch, Kept,
+Fitted, Run."""
 
 
 def silent(noun: object) -> None:

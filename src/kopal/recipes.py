@@ -118,15 +118,19 @@ ADAPTIVE: dict[str, dict[str, Any]] = {
 
 TUNED: dict[str, Any] = {
     "optimiser": "adamw",
-    "rate": 3e-4,
+    "rate": 2e-4,
+    "nesterov": False,
+    "schedule": "cosine",
     "penalty": 0.01,
+    "smoothing": 0.1,
     "epochs": 8,
     "patience": 4,
     "warmup": 0.1,
     "average": 0.99,
     "augment": "medium",
 }
-"""What fine-tuning starts from: short steps, and an average over some epochs."""
+"""What fine-tuning starts from: short steps, an average over the last epoch or so, and targets that a head can still
+learn from that already knows its photos by heart."""
 TUNED_BY_SGD: dict[str, Any] = {"rate": 0.01, "penalty": 1e-4}
 _TUNE = re.compile(r"head|all|gradual|last:[1-9]\d{0,3}")
 

@@ -39,6 +39,7 @@ class Screen:
         self._what = ""
         self._started = self._said = 0.0
         self._epochs: list[Epoch] = []
+        self._tunes = False
 
     @singledispatchmethod
     def __call__(self, noun: object) -> None:
@@ -137,7 +138,7 @@ class Screen:
             f"      it starts as the probe, a head on frozen features: validation loss {loss(tuning.probe_loss)}, "
             f"accuracy {tuning.probe_accuracy:.4f}\n"
         )
-        self._course = course
+        self._course, self._tunes = course, True
 
     @__call__.register
     def _(self, kept: Kept) -> None:
@@ -170,7 +171,8 @@ class Screen:
                 "; the weights of the epoch with the last * are kept" if any(row.best for row in self._epochs) else ""
             )
             say(f"stopped: {epoch.stopped}{starred}")
-            if remark := read_curve(self._epochs, output_shape(self._course.net)[0]):
+            # A curve that starts at the probe is flat without anything being wrong.
+            if not self._tunes and (remark := read_curve(self._epochs, output_shape(self._course.net)[0])):
                 say(f"the curve: {remark}")
 
     def _left(self, epoch: Epoch) -> str:

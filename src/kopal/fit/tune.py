@@ -47,7 +47,7 @@ FINISHING = 2.0
 class Tuning:
     """What is about to be fine-tuned: the stages that learn, of how many, and the probe that the net starts as.
 
-    `below` says that what the frozen stages make of the photos is kept; a course's net is then the rest.
+    `below` says that what the frozen stages make of the photos is kept. A course's parameters are those that learn.
     """
 
     course: Course
