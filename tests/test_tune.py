@@ -31,7 +31,6 @@ from kopal.fit.tune import Tuned, Tuning
 from kopal.fit.tune_probe import probe
 from kopal.images import Geometry
 from kopal.log import Note, silent
-from kopal.metrics import log_loss
 from kopal.nets.layers import (
     Activation,
     BatchNorm,
@@ -245,7 +244,7 @@ def test_it_starts_with_the_scores_of_the_probe(photos: PixelPhotos, backbone: B
     learner = TorchLearner(fitted.net, fitted.weights, free=freedom(fitted.net, 2))
     np.testing.assert_allclose(learner.scores(pixels), wanted, atol=1e-4)
     _, told = tuned(made, photos, backbone)
-    assert told_of(Tuning, told).probe_loss == pytest.approx(log_loss(wanted, validation.labels), abs=1e-3)
+    assert told_of(Tuning, told).probe_loss == pytest.approx(tune.calibrated_loss(wanted, validation.labels), abs=1e-3)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

@@ -131,7 +131,7 @@ TUNED: dict[str, Any] = {
 }
 """What fine-tuning starts from: short steps, an average over the last epoch or so, and targets that a head can still
 learn from that already knows its photos by heart."""
-TUNED_BY_SGD: dict[str, Any] = {"rate": 0.01, "penalty": 1e-4}
+TUNED_BY_SGD: dict[str, Any] = {"rate": 0.001, "penalty": 1e-4}
 _TUNE = re.compile(r"head|all|gradual|last:[1-9]\d{0,3}")
 
 _CHOICES: dict[str, Any] = {

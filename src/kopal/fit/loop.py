@@ -67,7 +67,7 @@ class Lesson:
     The schedule's horizon is `epochs`, or `budget` seconds, whichever comes first; the budget also ends the training,
     early enough to score the validation photos and `afterwards` times as many more. With `balance` photos are drawn so
     that every class comes as often, else each photo comes once an epoch. `beat` is the validation loss that an epoch
-    must fall below to count as a gain: that of a net that was there before.
+    must fall below to count as a gain: that of a net that was there before. `judge` makes the loss of scores and labels.
     """
 
     batch: int
@@ -80,6 +80,7 @@ class Lesson:
     balance: bool = False
     prepare: Prepare = as_they_are
     beat: float = float("inf")
+    judge: Callable[[Scores, Labels], float] = log_loss
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def steps(
         before = learner.weights() if asks_for_movement(lesson.stop) else {}
         for place in _through(learner, train, len(validation), lesson, world, place, clock):  # noqa: B020
             yield place
-        place = _validated(learner, validation, world, place, clock, watch, before, lesson.beat)
+        place = _validated(learner, validation, world, place, clock, watch, before, lesson)
         yield place
 
 
@@ -199,12 +200,12 @@ def _validated(
     clock: _Clock,
     watch: Watch,
     before: Mapping[str, NDArray[Any]],
-    beat: float,
+    lesson: Lesson,
 ) -> Place:
     """The place after an epoch has been judged by photos that it did not learn from."""
-    number, best = len(place.history) + 1, min([beat, *(epoch.validation_loss for epoch in place.history)])
+    number, best = len(place.history) + 1, min([lesson.beat, *(epoch.validation_loss for epoch in place.history)])
     scores = score(learner, validation, world)
-    loss = log_loss(scores, validation.labels) if np.isfinite(scores).all() else float("nan")
+    loss = lesson.judge(scores, validation.labels) if np.isfinite(scores).all() else float("nan")
     after = learner.weights() if before else {}
     moved = max((float(np.abs(after[name] - before[name]).max(initial=0)) for name in after), default=float("inf"))
     stopped = place.cut or watch(number, loss, moved)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from kopal.arrays import Labels, Scores
+from kopal.calibrate import fit_temperature
 from kopal.errors import DataError, Diverged
 from kopal.features import Backbone
 from kopal.fit.fitted import Fitted, Kept
@@ -116,6 +118,7 @@ def learn(
         balance=recipe.balance,
         prepare=on.prepare,
         beat=probe_loss,
+        judge=calibrated_loss,
     )
     if not found["rate"]:
         swept = sweep(learner, on.learning, lesson)
@@ -185,9 +188,14 @@ def _ending(photos: PixelPhotos, backbone: Backbone) -> tuple[float, float]:
     return a_photo, a_photo * int((~photos.where("train")).sum()) + FINISHING
 
 
+def calibrated_loss(scores: Scores, labels: Labels) -> float:
+    """The log loss at the best temperature, as heads are chosen: smoothed targets make good nets look worse."""
+    return log_loss(scores, labels, fit_temperature(scores, labels))
+
+
 def _judged(learner: Learner, validation: Photographs) -> tuple[float, float]:
     scores = score(learner, validation)
-    return log_loss(scores, validation.labels), float((scores.argmax(axis=1) == validation.labels).mean())
+    return calibrated_loss(scores, validation.labels), float((scores.argmax(axis=1) == validation.labels).mean())
 
 
 def _tuning(recipe: Recipe, on: Ground, net: Net, found: dict[str, Any], loss: float, accuracy: float) -> Tuning:
