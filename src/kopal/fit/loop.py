@@ -67,7 +67,7 @@ class Lesson:
     The schedule's horizon is `epochs`, or `budget` seconds, whichever comes first; the budget also ends the training,
     early enough to score the validation photos and `afterwards` times as many more. With `balance` photos are drawn so
     that every class comes as often, else each photo comes once an epoch. `beat` is the validation loss that an epoch
-    must fall below to count as a gain: that of a net that was there before. `judge` makes the loss of scores and labels.
+    must fall below to count as a gain: that of a net that was there before. `judge` gives the loss of scores, labels.
     """
 
     batch: int
