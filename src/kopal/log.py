@@ -35,7 +35,8 @@ class Note:
 
 
 Log: TypeAlias = Callable[[object], None]
-"""Is handed each noun as it comes: Dataset, Plan, Progress, Ledger, Note, Course, Epoch, Fitted, Run, Advice."""
+"""Is handed each noun as it comes into being: Dataset, Plan, Progress, Ledger, Note, Course, Tuning, Epoch, Kept,
+Fitted, Run, Advice."""
 
 
 def silent(noun: object) -> None:

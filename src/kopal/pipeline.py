@@ -33,8 +33,10 @@ from kopal.recipes import Recipe
 from kopal.run import Answers, Run, reserved
 from kopal.ways import (
     Circumstances,
+    fine_tunes,
     from_features,
     from_pixels,
+    from_tuning,
     rate_from_pixels,
     starts_from_imagenet,
     used_knobs,
@@ -61,7 +63,7 @@ def train(
     started = perf_counter()
     if checkpoint_every < 0:
         raise UsageError(f"a checkpoint every {checkpoint_every} steps", "0, only after epochs, or more")
-    if starts_from_imagenet(recipe) and (resume or checkpoint_every):
+    if starts_from_imagenet(recipe) and not fine_tunes(recipe) and (resume or checkpoint_every):
         raise UsageError(
             "checkpoints of frozen features, which take seconds to fit",
             "a net that learns from pixels",
@@ -70,7 +72,7 @@ def train(
     dataset = _opened(data, log)
     with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
         around = Circumstances(world, started, cache, folder, checkpoint_every, resume, download)
-        learn = from_features if starts_from_imagenet(recipe) else from_pixels
+        learn = from_tuning if fine_tunes(recipe) else from_features if starts_from_imagenet(recipe) else from_pixels
         fitted, photos, rows = learn(recipe, dataset, around, log)
         temperature = calibrate(fitted, photos)
         classifier = assemble(fitted, temperature, photos, recipe)
@@ -178,10 +180,14 @@ def _details(fitted: Fitted, temperature: float, photos: Labelled, rows: tuple[L
     }
     if fitted.origin:
         details["weights"] = dict(fitted.origin)
+    if fitted.kept:
+        details |= {"penalty": fitted.penalty, "kept": asdict(fitted.kept)}
+    if fitted.kept and not fitted.history:
+        return details | {"epochs": 0, "best_epoch": 0, "rate": fitted.rate, "stopped": "it diverged"}
     if fitted.history:
         return details | {
             "epochs": len(fitted.history),
-            "best_epoch": max(epoch.number for epoch in fitted.history if epoch.best),
+            "best_epoch": max((epoch.number for epoch in fitted.history if epoch.best), default=0),
             "rate": fitted.rate,
             "stopped": fitted.history[-1].stopped,
         }

@@ -27,14 +27,15 @@ class Recipe:
     """How to train. `net` is the architecture, `weights` where it starts: ImageNet's, frozen, none, or the path of a
     file, frozen too; auto takes ImageNet's for the nets whose weights a package carries.
 
-    On frozen features `penalties` are tried strongest first over `folds` folds.
+    On frozen features `penalties` are tried strongest first over `folds` folds. `tune` says what of a pretrained net
+    learns: its head alone, its last:N stages (the head among them), all of it, or all of it by and by (gradual).
 
-    From none: `epochs` (0: as many as `budget` seconds allow), `patience` and `settled` (0: never) say when to stop;
-    `rate` (0: found by a sweep) with its `schedule` after a `warmup` (a share of the training), `batch` (0: 64, or all
-    photos where they are fewer), `optimiser`, `momentum`, `nesterov`, `penalty`, `smoothing`, `clip` and `average` how
-    to step (`fit/stepping.py`); `init` how the weights start; `normalise` what is taken off the pixels; `augment` what
-    happens to them; `image_size` the side (0: the photos' own, or the net's); `engine`, `device` and `amp` what
-    computes, and in which numbers.
+    From none, and but for some where more than the head is tuned: `epochs` (0: as many as `budget` seconds allow),
+    `patience` and `settled` (0: never) say when to stop; `rate` (0: found by a sweep) with its `schedule` after a
+    `warmup` (a share of the training), `batch` (0: 64, tuned 32, or all photos where they are fewer), `optimiser`,
+    `momentum`, `nesterov`, `penalty`, `smoothing`, `clip` and `average` how to step (`fit/stepping.py`); `init` how the
+    weights start; `normalise` what is taken off the pixels; `augment` what happens to them; `image_size` the side (0:
+    the photos' own, or the net's); `engine`, `device` and `amp` what computes, and in which numbers.
 
     `balance` makes every class weigh the same; `seed` deals folds and parts, shuffles, augments and starts.
     """
@@ -48,6 +49,7 @@ class Recipe:
     search_tolerance: float = 1e-3
     final_tolerance: float = 1e-4
     weights: str = "auto"
+    tune: str = "head"
     engine: Engine = "auto"
     device: Device = "auto"
     amp: Amp = "auto"
@@ -85,13 +87,15 @@ class Recipe:
         return Recipe(**{**value, "penalties": tuple(value.get("penalties", Recipe.penalties))})
 
 
-OF_FEATURES = ("folds", "penalties", "search_tolerance", "final_tolerance")
+OF_FEATURES = ("tune", "folds", "penalties", "search_tolerance", "final_tolerance")
 OF_PIXELS = (
     *("engine", "device", "amp", "epochs", "budget", "patience", "settled", "rate", "schedule"),
     *("warmup", "batch", "optimiser", "momentum", "nesterov", "penalty", "smoothing", "clip", "average", "init"),
     *("normalise", "augment"),
 )
 """The knobs that only one of the two ways of learning has."""
+NOT_OF_TUNING = ("engine", "image_size", "init", "normalise")
+"""Those that fine-tuning, which has most of both, has not: the net comes with its weights, its size and its norms."""
 
 EFFORTS: dict[str, dict[str, Any]] = {
     "quick": {"folds": 3, "penalties": (1.0, 0.1, 0.01, 0.001), "epochs": 5},
@@ -112,6 +116,24 @@ ADAPTIVE: dict[str, dict[str, Any]] = {
     "adamw": {"rate": 0.001, "nesterov": False, "penalty": 0.01},
 }
 """What Adam and AdamW start from: their steps are about as long as the rate itself."""
+
+TUNED: dict[str, Any] = {
+    "optimiser": "adamw",
+    "rate": 2e-4,
+    "nesterov": False,
+    "schedule": "cosine",
+    "penalty": 0.01,
+    "smoothing": 0.1,
+    "epochs": 8,
+    "patience": 4,
+    "warmup": 0.1,
+    "average": 0.99,
+    "augment": "medium",
+}
+"""What fine-tuning starts from: short steps, an average over the last epoch or so, and targets that a head can still
+learn from that already knows its photos by heart."""
+TUNED_BY_SGD: dict[str, Any] = {"rate": 0.001, "penalty": 1e-4}
+_TUNE = re.compile(r"head|all|gradual|last:[1-9]\d{0,3}")
 
 _CHOICES: dict[str, Any] = {
     "engine": Engine,
@@ -169,7 +191,13 @@ def recipe(effort: str = "balanced", *, net: str | None = None, **knobs: Any) ->
         # Only the time ends a training that has a budget and no number of epochs.
         said.setdefault("epochs", 0)
     usual = {**PER_NET.get(said.get("net", ""), {}), **EFFORTS[effort]}
-    usual |= ADAPTIVE.get(said.get("optimiser", ""), {})
+    if said.get("tune", "head") != "head":
+        # Efforts are about nets and folds here, and about how long it may go on.
+        usual |= TUNED | ({"epochs": 12} if effort == "best" else {"epochs": 5} if effort == "quick" else {})
+        usual |= TUNED_BY_SGD if said.get("optimiser") == "sgd" else {}
+        usual |= {"penalty": 0.0} if said.get("optimiser") == "adam" else {}
+    else:
+        usual |= ADAPTIVE.get(said.get("optimiser", ""), {})
     made = Recipe(**{**usual, "effort": effort, **said})
     _check(made)
     return made
@@ -211,6 +239,14 @@ def _check(made: Recipe) -> None:
     for knob, choices in _CHOICES.items():
         if getattr(made, knob) not in get_args(choices):
             raise UsageError(f"unknown {knob} {getattr(made, knob)!r}", f"one of: {', '.join(get_args(choices))}")
+    if not _TUNE.fullmatch(made.tune):
+        raise UsageError(f"--tune {made.tune}", "head, last:N (such as last:3), all, or gradual")
+    if made.tune != "head" and made.weights == "none":
+        raise UsageError(
+            f"--tune {made.tune} with --weights none: there is nothing to fine-tune",
+            "a net with pretrained weights",
+            "leave one of the two out",
+        )
     for knob, value in _LEAST.items():
         if not value <= getattr(made, knob) < float("inf"):
             raise UsageError(f"{knob} {getattr(made, knob)}", f"{value:g} or more")

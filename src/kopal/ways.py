@@ -1,4 +1,4 @@
-"""The two ways of learning: a head on the frozen features of a pretrained net, or a whole net from pixels."""
+"""The ways of learning: a head on the frozen features of a pretrained net, that net fine-tuned, or one from pixels."""
 
 from __future__ import annotations
 
@@ -17,27 +17,32 @@ from threadpoolctl import threadpool_limits
 
 from kopal import audit
 from kopal.backends.onnx_backend import classifier_model
+from kopal.backends.torch_module import require_torch
 from kopal.classifier import run_session, session
 from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
 from kopal.errors import TogetherError, UsageError
 from kopal.features import Backbone, Photos, read
-from kopal.fit import scratch
+from kopal.fit import scratch, tune
 from kopal.fit.backbones import backbone_of, starts_frozen
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
 from kopal.fit.frozen import fit
+from kopal.fit.keeping import Keeping
 from kopal.fit.logistic import Affine
 from kopal.fit.lr_finder import Sweep
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import World
+from kopal.images import Geometry
 from kopal.ledger import LedgerRow
 from kopal.log import Ledger, Log, Note, Progress
+from kopal.nets.fold import Weights
+from kopal.nets.net import Net
 from kopal.nets.registry import build
 from kopal.nets.weights import PRETRAINED, pretrained_weights
 from kopal.parallel import ordered
 from kopal.pixels import PixelPhotos, pixel_context, read_pixels
 from kopal.plan import plan
-from kopal.recipes import OF_FEATURES, OF_PIXELS, Recipe, is_file
+from kopal.recipes import NOT_OF_TUNING, OF_FEATURES, OF_PIXELS, Recipe, is_file
 from kopal.run import CHECKPOINT
 from kopal.store import Store, cache_folder
 
@@ -68,11 +73,18 @@ def starts_from_imagenet(recipe: Recipe) -> bool:
     return starts_frozen(recipe)
 
 
+def fine_tunes(recipe: Recipe) -> bool:
+    """Whether more of the pretrained net than its head learns."""
+    return recipe.tune != "head"
+
+
 def used_knobs(recipe: Recipe) -> dict[str, Any]:
     """The recipe without the knobs that its way of learning does not have; of a weights file only its name."""
     frozen = starts_from_imagenet(recipe)
     if is_file(recipe.weights):
         recipe = replace(recipe, weights=Path(recipe.weights).name)
+    if fine_tunes(recipe):
+        return recipe.as_json(without=NOT_OF_TUNING)
     return recipe.as_json(without=OF_PIXELS if frozen else OF_FEATURES)
 
 
@@ -102,28 +114,55 @@ def features_of(
 
 def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A whole net, trained from pixels; calibration and test are scored by the very graph that is saved."""
-    photos, rows = _pixels(recipe, dataset, around, log)
+    photos, rows = _pixels(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
     with _learning(recipe):
         keeping, spent = _keeping(recipe, photos, around, log), perf_counter() - around.began
         learned = scratch.learn(recipe, photos, log, keeping, around.world, _speeds(around), spent)
     # The other processes of a training by several are done: the first alone judges and writes.
     nobody = np.empty((0, len(photos.classes)), np.float32)
-    scores = nobody if around.world.rank else _held_scores(learned, photos)
+    scores = nobody if around.world.rank else _held_scores(learned.net, learned.weights, photos)
     fitted = Fitted(learned.net, learned.weights, photos.geometry, scores, rate=learned.rate, history=learned.history)
     return fitted, photos, rows
 
 
+def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
+    """A pretrained net that goes on learning, from a head on its frozen features; parts and scores as from pixels."""
+    require_torch()
+    backbone = backbone_of(replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights), around.download, log)
+    photos, rows = _pixels(recipe, backbone.geometry, dataset, around, log)
+    with (
+        _learning(recipe),
+        closing(Store(cache_folder(), backbone.context)) if around.cache else nullcontext() as store,
+    ):
+        keeping, spent = _keeping(recipe, photos, around, log), perf_counter() - around.began
+        tuned = tune.learn(recipe, photos, backbone, log, keeping, store, _speeds(around), spent)
+    return (
+        Fitted(
+            tuned.net,
+            tuned.weights,
+            photos.geometry,
+            _held_scores(tuned.net, tuned.weights, photos),
+            tuned.probe.penalty,
+            rate=tuned.rate,
+            history=tuned.history,
+            origin=backbone.origin,
+            kept=tuned.kept,
+        ),
+        photos,
+        rows,
+    )
+
+
 def rate_from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Sweep:
     """The sweep over learning rates that `from_pixels` would begin with, on the same photos."""
-    photos, _ = _pixels(recipe, dataset, around, log)
+    photos, _ = _pixels(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
     with _learning(recipe):
         return scratch.find_rate(recipe, photos, log, around.world, _speeds(around))
 
 
 def _pixels(
-    recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log
+    recipe: Recipe, geometry: Geometry, dataset: Dataset, around: Circumstances, log: Log
 ) -> tuple[PixelPhotos, tuple[LedgerRow, ...]]:
-    geometry = scratch.geometry(recipe, dataset)
     with closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store:
         photos, rows = read_pixels(dataset, geometry, store, lambda done, of: log(Progress("photos", done, of)))
         if store and store.fault:
@@ -143,10 +182,10 @@ def _speeds(around: Circumstances) -> Path | None:
     return cache_folder() / SPEEDS if around.cache else None
 
 
-def _held_scores(learned: scratch.Learned, photos: PixelPhotos) -> NDArray[np.float32]:
+def _held_scores(net: Net, weights: Weights, photos: PixelPhotos) -> NDArray[np.float32]:
     scores = np.full((len(photos), len(photos.classes)), np.nan, np.float32)
     held = np.flatnonzero(~photos.where("train"))
-    graph = session(classifier_model(learned.net, learned.weights, 1.0, len(photos.classes)).SerializeToString())
+    graph = session(classifier_model(net, weights, 1.0, len(photos.classes)).SerializeToString())
     batches = (held[first : first + SCORED_AT_ONCE] for first in range(0, len(held), SCORED_AT_ONCE))
     for batch, found in ordered(
         lambda rows: (rows, run_session(graph, photos.pixels[rows], photos.geometry)[0]), batches
@@ -155,7 +194,7 @@ def _held_scores(learned: scratch.Learned, photos: PixelPhotos) -> NDArray[np.fl
     return scores
 
 
-def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances, log: Log) -> scratch.Keeping:
+def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances, log: Log) -> Keeping:
     """Where this training is kept, and the one to go on with: process 0 reads it, all of them get it."""
     if around.every and recipe.settled:
         raise UsageError(
@@ -178,7 +217,7 @@ def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances, log: Lo
         saved = checkpoints.unpacked(around.world.from_first(checkpoints.read() if around.folder else b""))
         if saved is None:
             log(Note("no checkpoint to go on from: the training starts anew"))
-    return scratch.Keeping(checkpoints if around.folder else None, around.every, saved)
+    return Keeping(checkpoints if around.folder else None, around.every, saved)
 
 
 def _as_they_stand(photos: PixelPhotos) -> str:

@@ -13,6 +13,7 @@ from onnx import TensorProto
 from kopal.backends.aten.walk import write_module
 from kopal.backends.onnx_graph import Graph
 from kopal.errors import UsageError
+from kopal.nets.describe import output_shape
 from kopal.nets.fold import Weights, fold_batch_norm
 from kopal.nets.layers import (
     Activation,
@@ -39,6 +40,14 @@ def feature_model(net: Net, weights: Weights) -> onnx.ModelProto:
     last = _emit(graph, net, weights)
     graph.node("Identity", [last], "features")
     return graph.model(net.name, net.image, {"features": (TensorProto.FLOAT, ("N", "D"))})
+
+
+def activation_model(net: Net, weights: Weights) -> onnx.ModelProto:
+    """Pixels uint8 (N, H, W, C) → activations float32 (N, C, H, W) or (N, D), wherever the net ends."""
+    graph = Graph()
+    graph.node("Identity", [_emit(graph, net, weights)], "activations")
+    shape = ("N", "C", "H", "W") if len(output_shape(net)) > 1 else ("N", "D")
+    return graph.model(net.name, net.image, {"activations": (TensorProto.FLOAT, shape)})
 
 
 def classifier_model(net: Net, weights: Weights, temperature: float, classes: int) -> onnx.ModelProto:

@@ -50,6 +50,7 @@ def train(
     net: str | None = knob("--net"),
     weights: str | None = knob("--weights"),
     download: bool | None = typer.Option(None, "--download", help=HELP["--download"], rich_help_panel=LEARNING),
+    tune: str | None = knob("--tune"),
     image_size: int | None = knob("--image-size"),
     epochs: int | None = knob("--epochs"),
     budget: str | None = knob("--budget"),
@@ -83,7 +84,7 @@ def train(
     from kopal.recipes import recipe
 
     said: dict[str, Any] = {
-        "net": net, "weights": weights, "image_size": image_size, "epochs": epochs, "budget": budget,
+        "net": net, "weights": weights, "tune": tune, "image_size": image_size, "epochs": epochs, "budget": budget,
         "patience": patience, "settled": settled, "rate": rate, "schedule": schedule, "warmup": warmup, "batch": batch,
         "optimiser": optimiser, "momentum": momentum, "nesterov": nesterov, "penalty": penalty, "smoothing": smoothing,
         "clip": clip, "average": average, "init": init, "normalise": normalise, "augment": augment, "engine": engine,

@@ -17,10 +17,11 @@ from kopal.cli.output import columns, pad, say, seconds, shown
 from kopal.datasets import Dataset
 from kopal.evaluate import Report
 from kopal.fit.curve import read_curve
-from kopal.fit.fitted import Fitted
+from kopal.fit.fitted import Fitted, Kept
 from kopal.fit.loop import Epoch
 from kopal.fit.lr_finder import Sweep
 from kopal.fit.scratch import Course
+from kopal.fit.tune import Tuning
 from kopal.nets.describe import output_shape
 from kopal.plan import Plan
 from kopal.run import Run
@@ -39,6 +40,7 @@ class Screen:
         self._what = ""
         self._started = self._said = 0.0
         self._epochs: list[Epoch] = []
+        self._tunes = False
 
     @singledispatchmethod
     def __call__(self, noun: object) -> None:
@@ -122,6 +124,34 @@ class Screen:
         self._course = course
 
     @__call__.register
+    def _(self, tuning: Tuning) -> None:
+        self._close()
+        course = tuning.course
+        epochs = f"{course.epochs} epochs of about {seconds(course.epoch_seconds)}"
+        budget = f", {seconds(course.budget)} in all" if course.budget else ""
+        seen = "activations of the frozen stages, mirrored" if tuning.below else "pixels"
+        say(
+            f"plan: fine-tune {len(tuning.stages)} of {tuning.of} stages of {course.net.name}, "
+            f"{course.parameters:,} parameters: {', '.join(tuning.stages)}\n"
+            f"      {course.photos} photos to learn from ({seen}), {course.validation} to validate on\n"
+            f"      {course.how}\n"
+            f"      at most {epochs}{budget}\n"
+            f"      it starts as the probe, a head on frozen features: validation loss {loss(tuning.probe_loss)}, "
+            f"accuracy {tuning.probe_accuracy:.4f}\n"
+        )
+        self._course, self._tunes = course, True
+
+    @__call__.register
+    def _(self, kept: Kept) -> None:
+        self._close()
+        was = f"validation loss {loss(kept.probe_loss)}, accuracy {kept.probe_accuracy:.4f}"
+        if kept.epoch:
+            now = f"validation loss {loss(kept.loss)}, accuracy {kept.accuracy:.4f}"
+            say(f"kept: the net of epoch {kept.epoch}, {now}; the probe had {was}")
+        else:
+            say(f"kept: the probe, as no epoch did better: {was}")
+
+    @__call__.register
     def _(self, sweep: Sweep) -> None:
         self._close()
         say(f"learning rate {sweep.suggested:.2g}, found by a sweep of {len(sweep.rates)} steps\n")
@@ -138,8 +168,12 @@ class Screen:
             f"{self._left(epoch)}{' *' if epoch.best else ''}".rstrip()
         )
         if epoch.stopped:
-            say(f"stopped: {epoch.stopped}; the weights of the epoch with the last * are kept")
-            if remark := read_curve(self._epochs, output_shape(self._course.net)[0]):
+            starred = (
+                "; the weights of the epoch with the last * are kept" if any(row.best for row in self._epochs) else ""
+            )
+            say(f"stopped: {epoch.stopped}{starred}")
+            # A curve that starts at the probe is flat without anything being wrong.
+            if not self._tunes and (remark := read_curve(self._epochs, output_shape(self._course.net)[0])):
                 say(f"the curve: {remark}")
 
     def _left(self, epoch: Epoch) -> str:

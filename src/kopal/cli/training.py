@@ -14,17 +14,19 @@ from kopal.errors import KopalError, TogetherError, UsageError
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import ALONE, World
 from kopal.pipeline import assist, train
-from kopal.recipes import Recipe
-from kopal.ways import starts_from_imagenet
+from kopal.recipes import NOT_OF_TUNING, Recipe
+from kopal.ways import fine_tunes, starts_from_imagenet
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-OF_BOTH_WAYS = ("net", "weights", "image_size", "download")
+OF_BOTH_WAYS = ("net", "weights", "tune", "image_size", "download")
 
 
 def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, Any], no_cache: bool) -> int:
     """Train, alone or as the process that PyTorch's launcher started → the exit code; `said` is what the user said."""
-    if starts_from_imagenet(recipe):
+    if fine_tunes(recipe):
+        _refuse_unfit(said)
+    elif starts_from_imagenet(recipe):
         _refuse_idle(said)
     elif said["download"]:
         raise UsageError(
@@ -130,7 +132,18 @@ def _refuse_idle(said: dict[str, Any]) -> None:
         raise UsageError(
             f"{', '.join(idle)} would do nothing: the net's features are frozen",
             "options of learning from pixels together with it",
-            "add --weights none, or a --net without embedded weights",
+            "add --tune last:3, --weights none, or a --net without embedded weights",
+        )
+
+
+def _refuse_unfit(said: dict[str, Any]) -> None:
+    """Raises `UsageError` for options of learning from pixels that fine-tuning does not have."""
+    unfit = [option(name) for name in (*NOT_OF_TUNING, "nproc") if said[name] is not None]
+    if unfit:
+        raise UsageError(
+            f"{', '.join(unfit)} together with --tune {said['tune']}",
+            "options of fine-tuning: the net has its size, weights and norms already, and one process trains it",
+            f"leave {'them' if len(unfit) > 1 else 'it'} out",
         )
 
 

@@ -38,6 +38,7 @@ HELP = {
     "--weights": "imagenet (frozen features), a weights file (too), none (learn the whole net from pixels), or auto.",
     "--download": "Fetch the net's published weights, once; they stay in the cache.",
     "--image-size": "The side of the pixels that the net sees.",
+    "--tune": "What of a pretrained net learns: head, last:N (the last N stages), all, or gradual (one by one).",
     "--epochs": "How many passes over the photos at the most.",
     "--lr": "The learning rate, or auto: found by a sweep.",
     "--schedule": "How the rate changes: cosine, constant, step, exponential, one-cycle or plateau.",

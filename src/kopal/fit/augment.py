@@ -121,13 +121,20 @@ class Augment:
         half of itself: as its partner is as likely the other way about, pairs and weights are distributed as ever,
         and an epoch still shows every photo.
         """
-        deal, share = draw(("partner", "mixup"))
-        circle = np.argsort(deal, kind="stable")
-        partner = np.empty_like(circle)
-        partner[circle] = np.roll(circle, -1)
-        kept = np.rint(UNIT * beta_quantile(self.mixup, 0.5 + share / 2)).astype(np.uint16)
+        partner, share = pairs(self.mixup, *draw(("partner", "mixup")))
+        kept = np.rint(UNIT * share).astype(np.uint16)
         own = kept.astype(np.float32)[:, None] / np.float32(UNIT)
         return blend(pixels[partner], pixels, kept[:, None, None, None]), own * targets + (1 - own) * targets[partner]
+
+
+def pairs(
+    alpha: float, deal: NDArray[np.float64], share: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Mixup's draws (N,), (N,) → each photo's partner in the batch, and the share, at least half, kept of itself."""
+    circle = np.argsort(deal, kind="stable")
+    partner = np.empty_like(circle)
+    partner[circle] = np.roll(circle, -1)
+    return partner, beta_quantile(alpha, 0.5 + share / 2)
 
 
 PRESETS: Mapping[str, Augment] = MappingProxyType(

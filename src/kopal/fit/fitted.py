@@ -22,13 +22,28 @@ class Contender:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What came of a fine-tuning: the `epoch` whose weights are kept, 0 for the probe's, and how both validated.
+
+    `stages` are those that were to learn.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    probe_loss: float
+    probe_accuracy: float
+    stages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A net with all its weights, and its scores (N, K) of the photos it was given, row by row.
 
     A head on frozen features scores photos of the train part out of fold. A net learned from pixels has seen them, so
     their rows are NaN: nobody can mistake them for a measurement. `penalty` and `contenders` are the former's,
-    `rate`, the learning rate, and `history` the latter's. `origin` says where weights that were not learned here come
-    from.
+    `rate`, the learning rate, and `history` the latter's. A net that was fine-tuned has both, and what was `kept`.
+    `origin` says where weights that were not learned here come from.
     """
 
     net: Net
@@ -40,3 +55,4 @@ class Fitted:
     rate: float | None = None
     history: tuple[Epoch, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
+    kept: Kept | None = None

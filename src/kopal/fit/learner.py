@@ -50,9 +50,12 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class Photographs:
-    """Pixels uint8 (N, H, W, C), in memory or mapped from a file, with labels (n,): of all rows, or of `rows` (n,)."""
+    """Pixels uint8 (N, H, W, C), in memory or mapped from a file, with labels (n,): of all rows, or of `rows` (n,).
 
-    pixels: Pixels
+    Or what stands for them: the activations that a frozen half of a net has made of the photos.
+    """
+
+    pixels: NDArray[Any]
     labels: Labels
     rows: NDArray[np.int64] | None = None
 

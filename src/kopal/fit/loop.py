@@ -40,7 +40,8 @@ Prepare: TypeAlias = Callable[[Pixels, Labels, NDArray[np.int64], int], tuple[Pi
 class Epoch:
     """One pass over the training photos. `train_loss` runs along while the weights change; validation comes after.
 
-    `best` marks the least validation loss so far; `stopped` is the reason when this epoch is the last.
+    `best` marks the least validation loss so far, below the one to beat if there is one; `stopped` is the reason when
+    this epoch is the last.
     """
 
     number: int
@@ -65,7 +66,8 @@ class Lesson:
 
     The schedule's horizon is `epochs`, or `budget` seconds, whichever comes first; the budget also ends the training,
     early enough to score the validation photos and `afterwards` times as many more. With `balance` photos are drawn so
-    that every class comes as often, else each photo comes once an epoch.
+    that every class comes as often, else each photo comes once an epoch. `beat` is the validation loss that an epoch
+    must fall below to count as a gain: that of a net that was there before. `judge` gives the loss of scores, labels.
     """
 
     batch: int
@@ -77,6 +79,8 @@ class Lesson:
     afterwards: float = 0.0
     balance: bool = False
     prepare: Prepare = as_they_are
+    beat: float = float("inf")
+    judge: Callable[[Scores, Labels], float] = log_loss
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def steps(
     """
     _check(train, validation, lesson)
     watch = lesson.stop.watch()
+    watch(0, lesson.beat, float("inf"))
     for epoch in start.history:
         watch(epoch.number, epoch.validation_loss, float("inf"))
     place, clock = start, _Clock(start.seconds)
@@ -129,7 +134,7 @@ def steps(
         before = learner.weights() if asks_for_movement(lesson.stop) else {}
         for place in _through(learner, train, len(validation), lesson, world, place, clock):  # noqa: B020
             yield place
-        place = _validated(learner, validation, world, place, clock, watch, before)
+        place = _validated(learner, validation, world, place, clock, watch, before, lesson)
         yield place
 
 
@@ -142,8 +147,9 @@ def epochs(
 
 def score(learner: Learner, photographs: Photographs, world: World = ALONE) -> Scores:
     """Photos → scores (n, K), a batch at a time; each process scores its share."""
-    height, width = photographs.pixels.shape[1:3]
-    size = max(1, PIXELS_SCORED_AT_ONCE // (height * width))
+    height, width, depth = photographs.pixels.shape[1:]
+    # Activations are deep, and widen further on: count them as so many pixels of three colours.
+    size = max(1, PIXELS_SCORED_AT_ONCE // (height * width * max(1, depth // 3)))
     mine = np.arange(len(photographs))[world.rank :: world.size]
     pieces = [
         learner.scores(photographs.take(mine[first : first + size])) for first in range(0, max(1, len(mine)), size)
@@ -194,11 +200,12 @@ def _validated(
     clock: _Clock,
     watch: Watch,
     before: Mapping[str, NDArray[Any]],
+    lesson: Lesson,
 ) -> Place:
     """The place after an epoch has been judged by photos that it did not learn from."""
-    number, best = len(place.history) + 1, min((epoch.validation_loss for epoch in place.history), default=float("inf"))
+    number, best = len(place.history) + 1, min([lesson.beat, *(epoch.validation_loss for epoch in place.history)])
     scores = score(learner, validation, world)
-    loss = log_loss(scores, validation.labels) if np.isfinite(scores).all() else float("nan")
+    loss = lesson.judge(scores, validation.labels) if np.isfinite(scores).all() else float("nan")
     after = learner.weights() if before else {}
     moved = max((float(np.abs(after[name] - before[name]).max(initial=0)) for name in after), default=float("inf"))
     stopped = place.cut or watch(number, loss, moved)

@@ -9,15 +9,14 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kopal.datasets import PARTS, Dataset
-from kopal.errors import CheckpointError, DataError, OutputError
-from kopal.fit.checkpoint import Checkpoints, Saved
+from kopal.errors import DataError
 from kopal.fit.foreign import is_foreign, usual_image
+from kopal.fit.keeping import Keeping, Weights, kept
 from kopal.fit.learner import Learner, Photographs
 from kopal.fit.lesson import HELD, batch_size, carved, lesson_of
-from kopal.fit.loop import Epoch, Place, steps
+from kopal.fit.loop import Epoch
 from kopal.fit.lr_finder import REMEDY, Sweep, sweep
 from kopal.fit.normalise import measure
 from kopal.fit.pupil import Pupil, pupil
@@ -37,7 +36,6 @@ SMALL_NETS = ("resnet9", *DEPTHS)
 ANY_SIZE = ("linear", "mlp", *SMALL_NETS)
 ANY_COLOUR = ("linear", "mlp", "lenet5", "garment", *SMALL_NETS)
 FOREIGN_IMAGE = (224, 224, 3)
-Weights = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -62,18 +60,6 @@ class Learned:
     weights: Weights
     history: tuple[Epoch, ...]
     rate: float
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """Where a training is kept while it goes on, and how often: after every epoch, and every so many steps (0: no).
-
-    Process 0 alone has `checkpoints` to write. `saved` is the training to go on with.
-    """
-
-    checkpoints: Checkpoints | None = None
-    every: int = 0
-    saved: Saved | None = None
 
 
 def geometry(recipe: Recipe, dataset: Dataset) -> Geometry:
@@ -107,7 +93,7 @@ def learn(
     recipe: Recipe,
     photos: PixelPhotos,
     log: Log = silent,
-    keeping: Keeping = Keeping(),
+    keeping: Keeping = Keeping(),  # noqa: B008 - frozen
     world: World = ALONE,
     speeds: Path | None = None,
     spent: float = 0.0,
@@ -139,23 +125,7 @@ def learn(
     left = _left(recipe, spent + perf_counter() - began, world)
     lesson = replace(lesson_of(replace(recipe, rate=found["rate"]), photos, validation), budget=left)
     # Loop
-    start, best = Place(), learner.weights()
-    if saved:
-        start, best = saved.place, saved.best or best
-        _restore(learner, saved.state)
-        log(Note(f"going on after epoch {len(start.history)}" + (f", step {start.step}" if start.photos else "")))
-    history, fault = start.history, ""
-    for place in steps(learner, learning, validation, lesson, world, start):
-        if epoch := place.ended:
-            history = place.history
-            best = learner.weights() if epoch.best else best
-            log(epoch)
-        else:
-            log(Progress("photos of the epoch", place.photos, place.of))
-        if place.ended or (keeping.every and place.step % keeping.every == 0 and not place.cut):
-            before, fault = fault, _keep(keeping, place, learner, best, found)
-            if fault and fault != before:
-                log(Note(f"no checkpoint for now, the one before stays: {fault}"))
+    best, history = kept(learner, learning, validation, lesson, keeping, found, log, world)
     return Learned(own.net, own.finish(best), history, found["rate"])
 
 
@@ -184,31 +154,10 @@ def pupil_of(
     return pupil(recipe, image, len(photos.classes), normalisation, world, speeds, choice)
 
 
-def _keep(keeping: Keeping, place: Place, learner: Learner, best: Weights, found: dict[str, Any]) -> str:
-    """Write a checkpoint; why it could not be, or "". Hours of training are worth more: the one before is whole."""
-    if keeping.checkpoints is None:
-        return ""
-    try:
-        keeping.checkpoints.write(place, learner.state(), best, found)
-    except OutputError as error:
-        return error.happened
-    return ""
-
-
 def _left(recipe: Recipe, spent: float, world: World) -> float:
     """The seconds of the budget that are left by the first process's clock: all are to stop at the same step."""
     left = max(1.0, recipe.budget - spent) if recipe.budget else float("inf")
     return world.sums(0.0 if world.rank else left)[0]
-
-
-def _restore(learner: Learner, state: Weights) -> None:
-    """Give a fresh learner the state of another. Raises `CheckpointError` where it was one of another net."""
-    for name, array in learner.state().items():
-        if name not in state or state[name].shape != array.shape:
-            raise CheckpointError(
-                f"the checkpoint does not fit the net: {name}", "the net that it was made of", "start anew"
-            )
-    learner.restore(state)
 
 
 def _course(recipe: Recipe, own: Pupil, learning: Photographs, validation: Photographs) -> Course:

@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from kopal.arrays import Pixels, Scores
 from kopal.backends.torch_backend import TorchNet, forward
+from kopal.fit.freedom import Freedom
 from kopal.fit.learner import Targets
 from kopal.fit.speed import Choice
 from kopal.fit.stepping import Stepping
@@ -29,7 +30,10 @@ Array = NDArray[Any]
 
 @final
 class TorchLearner:
-    """A net under way in PyTorch. What a step does depends on the state and on `seed`, never on a hidden generator."""
+    """A net under way in PyTorch. What a step does depends on the state and on `seed`, never on a hidden generator.
+
+    `free` says what of it learns, and how fast; without it everything does.
+    """
 
     def __init__(
         self,
@@ -39,25 +43,28 @@ class TorchLearner:
         seed: int = 0,
         choice: Choice = Choice(),  # noqa: B008 - frozen
         world: World = ALONE,
+        free: Freedom | None = None,
     ) -> None:
         self._stepping, self._seed, self._choice, self._world = stepping, seed, choice, world
         self._device = torch.device(choice.device)
         self._drops = any(isinstance(row.layer, (Dropout, TorchModule)) for row in describe(net))
         self._net = TorchNet(net, weights, choice.channels_last).to(self._device).train()
         self._tensors = self._net.tensors()
+        self._free = free
         self._model: torch.nn.Module = self._net
         if world.size > 1:
             self._model = DistributedDataParallel(self._net)
-        self._optimiser = _optimiser(self._tensors, stepping, self._device)
+        self._optimiser = _optimiser(self._tensors, stepping, self._device, free)
         self._average = {name: tensor.detach().clone() for name, tensor in self._tensors.items()}
         if not stepping.average:
             self._average.clear()
         self._steps = 0
+        self._admit()
 
     def learn(self, pixels: Pixels, targets: Targets, rate: float, of: int = 0) -> float:
         """One step on pixels (n, H, W, C) and labels (n,) or distributions (n, K); see `Learner`."""
         for group in self._optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         with self._draws(), self._autocast():
             scores = self._model(self._sent(pixels))
         loss = F.cross_entropy(scores, self._sent(targets), reduction="sum", label_smoothing=self._stepping.smoothing)
@@ -71,6 +78,7 @@ class TorchLearner:
         if self._world.size > 1:
             self._agree()
         self._steps += 1
+        self._admit()
         if self._average:
             self._follow(1 - self._stepping.kept(self._steps))
         return loss.item() / of
@@ -110,6 +118,15 @@ class TorchLearner:
                     if (memory := state.get(f"optimiser.{key}.{name}")) is not None:
                         self._optimiser.state[tensor][key] = self._like(tensor, memory)
         self._steps = int(state["steps"])
+        self._admit()
+
+    def _admit(self) -> None:
+        """Only what is free to learn wants a gradient: the way back ends at the lowest of it."""
+        if self._free is None:
+            return
+        for name, parameter in self._tensors.items():
+            if isinstance(parameter, torch.nn.Parameter):
+                parameter.requires_grad_(self._free.learns(name, self._steps))
 
     def _agree(self) -> None:
         """Batch norm's running statistics become the mean of all processes': what validates is then one net."""
@@ -159,14 +176,23 @@ class TorchLearner:
         return torch.from_numpy(np.require(array, kind, ["C", "W"])).to(self._device)
 
 
-def _optimiser(tensors: Mapping[str, Tensor], stepping: Stepping, device: torch.device) -> torch.optim.Optimizer:
-    """PyTorch's own, over two groups: what multiplies decays, biases and the scales of norms do not."""
-    learned = [tensor for tensor in tensors.values() if tensor.requires_grad]
+def _optimiser(
+    tensors: Mapping[str, Tensor], stepping: Stepping, device: torch.device, free: Freedom | None
+) -> torch.optim.Optimizer:
+    """PyTorch's own, over groups: what multiplies decays, biases and norms' scales do not; each rate has its own."""
+    learned = {name: tensor for name, tensor in tensors.items() if tensor.requires_grad}
+    factors = dict.fromkeys(learned, 1.0) if free is None else free.factors
+    kinds: dict[tuple[float, bool], list[Tensor]] = {
+        (factor, multiplies): [] for factor in sorted({*factors.values()}) for multiplies in (True, False)
+    }
+    for name, tensor in learned.items():
+        if name in factors:
+            kinds[factors[name], tensor.ndim > 1].append(tensor)
     groups = [
-        {"params": [tensor for tensor in learned if tensor.ndim > 1], "weight_decay": stepping.penalty},
-        {"params": [tensor for tensor in learned if tensor.ndim <= 1], "weight_decay": 0.0},
+        {"params": own, "weight_decay": stepping.penalty * multiplies, "factor": factor}
+        for (factor, multiplies), own in kinds.items()
+        if own
     ]
-    groups = [group for group in groups if group["params"]]
     fused = device.type in ("cpu", "cuda")
     if stepping.optimiser == "sgd":
         return torch.optim.SGD(

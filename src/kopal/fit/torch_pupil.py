@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kopal.arrays import keep_heap
 from kopal.errors import UsageError
+from kopal.fit.freedom import Freedom
 from kopal.fit.learner import Learner
 from kopal.fit.speed import Choice, choose, remembered
 from kopal.fit.stepping import Stepping
@@ -40,6 +41,7 @@ def ready(
     world: World,
     speeds: Path | None,
     kept: Mapping[str, Any] | None = None,
+    free: Freedom | None = None,
 ) -> tuple[Callable[[], Learner], Choice]:
     """What makes a learner of that net, each time the same, and what will compute: as `kept`, if this machine can."""
     keep_heap()
@@ -47,7 +49,7 @@ def ready(
     torch.set_num_threads(1 if work < TOO_LITTLE_TO_SHARE else max(1, cores() // world.size))
 
     def learner(choice: Choice, processes: World) -> TorchLearner:
-        return TorchLearner(net, weights, how, recipe.seed, choice, processes)
+        return TorchLearner(net, weights, how, recipe.seed, choice, processes, free)
 
     def a_step(choice: Choice) -> Callable[[], object]:
         own, pixels = learner(choice, ALONE), np.zeros((recipe.batch, *net.image), np.uint8)
@@ -56,6 +58,8 @@ def ready(
     possible = candidates(recipe.device, recipe.amp, small=work < TOO_LITTLE_TO_SHARE)
     machine = f"{cores()} x {platform.machine()}, PyTorch {torch.__version__}"
     key = f"{net.name} {net.image}, {recipe.optimiser} on batches of {recipe.batch}, amp {recipe.amp}, {machine}"
+    if free:
+        key += f", {len(free.factors)} arrays learn"
     choice = Choice(**kept) if kept else possible[0]
     if choice not in possible or (not kept and len(possible) > 1 and not world.rank):
         choice = remembered(speeds, key, lambda: choose(possible, a_step))
