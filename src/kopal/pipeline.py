@@ -72,7 +72,8 @@ def train(
         temperature = calibrate(fitted, photos)
         classifier = assemble(fitted, temperature, photos, recipe)
         report, answers = measure(fitted, temperature, photos)
-        run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, perf_counter() - started)
+        spent = perf_counter() - started
+        run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
         run.write(used_knobs(recipe), _details(fitted, temperature, photos, rows))
     log(run)
     return run
@@ -165,8 +166,14 @@ def _details(fitted: Fitted, temperature: float, photos: Labelled, rows: tuple[L
         }
     out_of_fold = photos.where("train")
     right = fitted.scores[out_of_fold].argmax(axis=1) == photos.labels[out_of_fold]
+    if fitted.heads:
+        details["heads"] = [asdict(row) for row in fitted.heads]
+    if fitted.holds:
+        details["holds"] = fitted.holds
+    chosen = {"penalty": fitted.penalty} if fitted.head == "logistic" else {"option": fitted.option}
     return details | {
-        "penalty": fitted.penalty,
+        "head": fitted.head,
+        **chosen,
         "out_of_fold_accuracy": float(right.mean()),
         "contenders": [asdict(row) for row in fitted.contenders],
     }

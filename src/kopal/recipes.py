@@ -18,6 +18,7 @@ OptimiserName: TypeAlias = Literal["sgd", "adam", "adamw"]
 Decay: TypeAlias = Literal["constant", "step", "exponential", "cosine", "one-cycle", "plateau"]
 Init: TypeAlias = Literal["normal", "xavier", "he", "zero"]
 Normalise: TypeAlias = Literal["channel", "pixel", "image"]
+HeadName: TypeAlias = Literal["logistic", "svm", "knn", "naive-bayes", "lda", "tree", "forest", "mlp", "all"]
 Augmentation: TypeAlias = Literal["none", "light", "medium", "strong"]
 
 
@@ -26,7 +27,8 @@ class Recipe:
     """How to train. `net` is the architecture, `weights` where it starts: ImageNet's, frozen, or none; auto takes
     ImageNet's for the nets whose weights a package carries.
 
-    On frozen features `penalties` are tried strongest first over `folds` folds.
+    On frozen features `head` is what is fitted; of a logistic one `penalties` are tried, strongest first, over `folds`
+    folds.
 
     From none: `epochs` (0: as many as `budget` seconds allow), `patience` and `settled` (0: never) say when to stop;
     `rate` (0: found by a sweep) with its `schedule` after a `warmup` (a share of the training), `batch` (0: 64, or all
@@ -46,6 +48,7 @@ class Recipe:
     penalties: tuple[float, ...] = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
     search_tolerance: float = 1e-3
     final_tolerance: float = 1e-4
+    head: HeadName = "logistic"
     weights: Start = "auto"
     engine: Engine = "auto"
     device: Device = "auto"
@@ -84,7 +87,7 @@ class Recipe:
         return Recipe(**{**value, "penalties": tuple(value.get("penalties", Recipe.penalties))})
 
 
-OF_FEATURES = ("folds", "penalties", "search_tolerance", "final_tolerance")
+OF_FEATURES = ("folds", "penalties", "search_tolerance", "final_tolerance", "head")
 OF_PIXELS = (
     *("engine", "device", "amp", "image_size", "epochs", "budget", "patience", "settled", "rate", "schedule"),
     *("warmup", "batch", "optimiser", "momentum", "nesterov", "penalty", "smoothing", "clip", "average", "init"),
@@ -114,6 +117,7 @@ ADAPTIVE: dict[str, dict[str, Any]] = {
 
 _CHOICES: dict[str, Any] = {
     "weights": Start,
+    "head": HeadName,
     "engine": Engine,
     "device": Device,
     "amp": Amp,

@@ -24,7 +24,7 @@ from kopal.features import Backbone, read
 from kopal.fit import scratch
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
-from kopal.fit.frozen import fit
+from kopal.fit.heads.learn import learn
 from kopal.fit.lr_finder import Sweep
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import World
@@ -78,7 +78,7 @@ def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: 
         if store and store.fault:
             log(Note(store.fault))
     _tell(photos, rows, dataset, log)
-    fitted = fit(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
+    fitted = learn(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
     log(fitted)
     return fitted, photos, rows
 
@@ -103,9 +103,20 @@ def rate_from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, lo
         return scratch.find_rate(recipe, photos, log, around.world, _speeds(around))
 
 
+def refuse_head(recipe: Recipe) -> None:
+    """Raises `UsageError`: what a net that learns from pixels ends in is its own."""
+    raise UsageError(
+        f"head {recipe.head} would do nothing: --net {recipe.net} learns its own from pixels",
+        "a head on the frozen features of a net with embedded weights",
+        "leave --head out, or say --weights auto with the net " + next(iter(PRETRAINED)),
+    )
+
+
 def _pixels(
     recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log
 ) -> tuple[PixelPhotos, tuple[LedgerRow, ...]]:
+    if recipe.head != Recipe.head:
+        refuse_head(recipe)
     geometry = scratch.geometry(recipe, dataset)
     with closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store:
         photos, rows = read_pixels(dataset, geometry, store, lambda done, of: log(Progress("photos", done, of)))

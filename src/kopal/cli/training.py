@@ -15,17 +15,19 @@ from kopal.fit.pupil import engine_of
 from kopal.fit.world import ALONE, World
 from kopal.pipeline import assist, train
 from kopal.recipes import Recipe
-from kopal.ways import starts_from_imagenet
+from kopal.ways import refuse_head, starts_from_imagenet
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-OF_BOTH_WAYS = ("net", "weights")
+OF_FEATURES_TOO = ("net", "weights", "head")
 
 
 def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, Any], no_cache: bool) -> int:
     """Train, alone or as the process that PyTorch's launcher started → the exit code; `said` is what the user said."""
     if starts_from_imagenet(recipe):
         _refuse_idle(said)
+    elif said["head"] is not None:
+        refuse_head(recipe)
     if said["max_restarts"] is not None and not said["nproc"]:
         raise UsageError("--max-restarts without --nproc", "both: it starts several processes again", "add --nproc 2")
     if said["preview"]:
@@ -104,7 +106,7 @@ def _check_engine(recipe: Recipe) -> None:
 
 def _refuse_idle(said: dict[str, Any]) -> None:
     """Raises `UsageError` for options of learning from pixels where features are frozen: they would do nothing."""
-    idle = [option(name) for name, value in said.items() if value is not None and name not in OF_BOTH_WAYS]
+    idle = [option(name) for name, value in said.items() if value is not None and name not in OF_FEATURES_TOO]
     if idle:
         raise UsageError(
             f"{', '.join(idle)} would do nothing: the net's features are frozen",

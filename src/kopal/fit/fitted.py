@@ -21,12 +21,31 @@ class Contender:
 
 
 @dataclass(frozen=True)
+class HeadRow:
+    """One of several heads that were compared: accuracy with its 95 % interval on `n` photos, out-of-fold log loss.
+
+    `seconds` it took to fit, `bytes` of the graph that it makes.
+    """
+
+    head: str
+    accuracy: float
+    interval: tuple[float, float]
+    n: int
+    log_loss: float
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A net with all its weights, and its scores (N, K) of the photos it was given, row by row.
 
     A head on frozen features scores photos of the train part out of fold. A net learned from pixels has seen them, so
     their rows are NaN: nobody can mistake them for a measurement. `penalty` and `contenders` are the former's,
     `rate`, the learning rate, and `history` the latter's.
+
+    A head of another kind than the softmax regression says which `option` won and what it `holds` of the photos, in
+    words; where all kinds were compared, `heads` has a row for each, the best first.
     """
 
     net: Net
@@ -37,3 +56,7 @@ class Fitted:
     contenders: tuple[Contender, ...] = ()
     rate: float | None = None
     history: tuple[Epoch, ...] = ()
+    head: str = "logistic"
+    option: str = ""
+    holds: str = ""
+    heads: tuple[HeadRow, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kopal.nets.describe import Row, describe
+from kopal.nets.heads import GaussianBayes, KernelMachine, Neighbours, Trees
 from kopal.nets.layers import (
     Activation,
     AvgPool,
@@ -104,6 +105,14 @@ def words(row: Row) -> str:
             return "flatten"
         case Normalize():
             return "normalize"
+        case KernelMachine(vectors=vectors):
+            return f"Gaussian kernel, {vectors} support vectors"
+        case Neighbours(nearest=nearest, references=references):
+            return f"{nearest} nearest of {references}"
+        case GaussianBayes():
+            return "naive Bayes"
+        case Trees(trees=trees, leaves=leaves):
+            return f"{trees} trees of {leaves} leaves" if trees > 1 else f"a tree of {leaves} leaves"
 
 
 def _sums(rows: Sequence[Row]) -> tuple[str, str]:
