@@ -30,6 +30,10 @@ class KernelMachine:
     vectors: int
     gamma: float
 
+    def words(self) -> str:
+        """As on a slide."""
+        return f"Gaussian kernel, {self.vectors} support vectors"
+
     def shapes(self, dimension: int) -> Shapes:
         """The arrays by name, for D features."""
         vectors = {"vectors": (self.vectors, dimension), "coefficients": (self.vectors, self.classes)}
@@ -49,6 +53,10 @@ class Neighbours:
     nearest: int
     width: float
 
+    def words(self) -> str:
+        """As on a slide."""
+        return f"{self.nearest} nearest of {self.references}"
+
     def shapes(self, dimension: int) -> Shapes:
         """The arrays by name, for D features."""
         votes = (self.references, self.classes)
@@ -63,6 +71,10 @@ class GaussianBayes:
     """
 
     classes: int
+
+    def words(self) -> str:
+        """As on a slide."""
+        return "naive Bayes"
 
     def shapes(self, dimension: int) -> Shapes:
         """The arrays by name, for D features."""
@@ -84,6 +96,10 @@ class Trees:
     trees: int
     questions: int
     leaves: int
+
+    def words(self) -> str:
+        """As on a slide."""
+        return f"{self.trees} trees of {self.leaves} leaves" if self.trees > 1 else f"a tree of {self.leaves} leaves"
 
     def shapes(self, dimension: int) -> Shapes:
         """The arrays by name, for D features."""

@@ -91,28 +91,21 @@ def words(row: Row) -> str:
             return f"FC {out}"
         case Activation(name) | TorchModule(name):
             return name
+        case KernelMachine() | Neighbours() | GaussianBayes() | Trees():
+            return layer.words()
+            return name
         case Custom(function):
             return function.__name__
         case Dropout(rate):
             return f"dropout {rate:g}"
-        case BatchNorm():
-            return "batch norm"
-        case LocalResponseNorm():
-            return "local response norm"
+        case BatchNorm() | LocalResponseNorm():
+            return "batch norm" if isinstance(layer, BatchNorm) else "local response norm"
         case GlobalAvgPool():
             return "mean of each plane"
         case Flatten():
             return "flatten"
         case Normalize():
             return "normalize"
-        case KernelMachine(vectors=vectors):
-            return f"Gaussian kernel, {vectors} support vectors"
-        case Neighbours(nearest=nearest, references=references):
-            return f"{nearest} nearest of {references}"
-        case GaussianBayes():
-            return "naive Bayes"
-        case Trees(trees=trees, leaves=leaves):
-            return f"{trees} trees of {leaves} leaves" if trees > 1 else f"a tree of {leaves} leaves"
 
 
 def _sums(rows: Sequence[Row]) -> tuple[str, str]:

@@ -8,7 +8,7 @@ choice does not flatter itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
@@ -25,8 +25,12 @@ from kopal.fit.heads.head import Head, HeadKind, Option, in_words
 from kopal.fit.probe import FOLDS_AT_ONCE, make_folds
 from kopal.metrics import log_loss, photo_weights
 from kopal.nets.heads import FLOOR
+from kopal.nets.layers import Linear
 from kopal.parallel import cores, ordered
 from kopal.recipes import Recipe
+
+LINEAR = "linear"
+"""The net that has nothing but a head on the pixels."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,13 @@ def learn_head(
     for number, source in enumerate(features):
         leader = min(range(number * len(options), (number + 1) * len(options)), key=choice.losses.__getitem__)
         right = float((everything[leader].argmax(axis=1) == labels).mean())
-        contenders.append(Contender(source.name, right, choice.losses[leader]))
+        # Only a linear head makes a linear model of the pixels.
+        contenders.append(Contender(source.name.replace(LINEAR, kind.name), right, choice.losses[leader]))
+    net = chosen.net.then("head", head.layer())
+    if net.name == LINEAR and not isinstance(head.layer(), Linear):
+        net = replace(net, name=f"{kind.name} on pixels")
     return Fitted(
-        chosen.net.then("head", head.layer()),
+        net,
         {**chosen.weights, **{f"head.{name}": array for name, array in head.weights().items()}},
         chosen.geometry,
         scores,

@@ -46,6 +46,14 @@ class Tree:
                 return self.shares[node]
             node = below
 
+    def until(self, leaves: int) -> Tree:
+        """The tree as it was when it had so many leaves: the best split was made first, and each added two nodes."""
+        kept = min(2 * leaves - 1, len(self.left))
+        here = np.arange(kept)
+        cut = self.right[:kept] >= kept
+        left, right = (np.where(cut, here, below[:kept]) for below in (self.left, self.right))
+        return Tree(self.feature[:kept], self.threshold[:kept], left, right, self.shares[:kept])
+
     def leaves(self) -> list[tuple[int, dict[int, int]]]:
         """Each leaf with the nodes on its path, and 1 for those whose answer is yes, -1 for no."""
         found = []
@@ -113,13 +121,10 @@ def fit_tree(
     """A tree per option, of at most so many `leaves`."""
     from sklearn.tree import DecisionTreeClassifier  # noqa: PLC0415 - costs a second: only where it is wanted
 
-    found: list[Head] = []
-    for option in options:
-        tree = DecisionTreeClassifier(
-            max_leaf_nodes=max(2, int(option["leaves"])), min_samples_leaf=FEWEST_IN_LEAF, random_state=seed
-        )
-        found.append(TreesHead((_read(tree.fit(features, labels, sample_weight=weights).tree_),)))
-    return found
+    largest = max(int(option["leaves"]) for option in options)
+    found = DecisionTreeClassifier(max_leaf_nodes=largest, min_samples_leaf=FEWEST_IN_LEAF, random_state=seed)
+    grown = _read(found.fit(features, labels, sample_weight=weights).tree_)
+    return [TreesHead((grown.until(int(option["leaves"])),)) for option in options]
 
 
 def fit_forest(
