@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kopal.cli.output import seconds
 from kopal.fit.fitted import Fitted
 
 
