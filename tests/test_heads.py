@@ -47,6 +47,8 @@ def make(classes: int, count: int = 150) -> Data:
     labels = np.arange(count) % classes
     centres = rng.integers(60, 200, (classes, D))
     pixels = np.clip(centres[labels] + rng.normal(0, 45, (count, D)), 0, 255).astype(np.uint8)
+    # Multiples of four to learn from, others to ask: no threshold, midway between two photos, is a third one's number.
+    pixels = pixels // 4 * 4 + (np.arange(count) >= 100)[:, None].astype(np.uint8)
     features = (pixels.astype(np.float32) / 127.5 - 1).astype(np.float32)
     return pixels.reshape(count, 1, D, 1), features, labels.astype(np.int64)
 
@@ -79,7 +81,7 @@ def normalised(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def check(name: str, data: Data, option: Option, expected: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
     """Scores of the head, in NumPy and in the file, against scikit-learn's: equal to 1e-4."""
     pixels, features, labels = data
-    learned, asked = slice(0, 100), slice(50, None)
+    learned, asked = slice(0, 100), slice(100, None)
     head = fitted(name, features[learned], labels[learned], option)
     wanted = expected(features[learned], labels[learned])
     classes = int(labels.max()) + 1
@@ -105,16 +107,16 @@ def test_svm_gives_the_decision_values_of_one_class_against_the_rest(data: Data,
         rest = (machine if labels.max() == 1 else OneVsRestClassifier(machine)).fit(
             (features - mean) / deviation, labels
         )
-        return rest.decision_function((data[1][50:] - mean) / deviation)
+        return rest.decision_function((data[1][100:] - mean) / deviation)
 
     # SVC stops at a tolerance of 1e-3, on a kernel rounded elsewhere: the optimum is the same, not the last digits.
     tight = {"rtol": 0, "atol": 5e-3}
     pixels, features, labels = data
     head = fitted("svm", features[:100], labels[:100], option)
     wanted = expected(features[:100], labels[:100])
-    np.testing.assert_allclose(as_sklearn("svm", head.scores(features[50:])), wanted, **tight)
-    written = file_scores(head, pixels[50:], int(labels.max()) + 1)
-    np.testing.assert_allclose(written, head.scores(features[50:]), atol=1e-4)
+    np.testing.assert_allclose(as_sklearn("svm", head.scores(features[100:])), wanted, **tight)
+    written = file_scores(head, pixels[100:], int(labels.max()) + 1)
+    np.testing.assert_allclose(written, head.scores(features[100:]), atol=1e-4)
 
 
 @pytest.mark.parametrize(("k", "width"), [(5, 0.07), (20, 0.03)])
@@ -124,7 +126,7 @@ def test_knn_gives_the_weighted_votes_of_the_nearest(data: Data, k: int, width: 
         votes = KNeighborsClassifier(
             k, metric="cosine", algorithm="brute", weights=lambda distance: np.exp(-distance / width)
         )
-        found = votes.fit(features - mean, labels).predict_proba(data[1][50:] - mean)
+        found = votes.fit(features - mean, labels).predict_proba(data[1][100:] - mean)
         floored = np.maximum(found, 1e-6)
         return floored / floored.sum(axis=1, keepdims=True)
 
@@ -136,7 +138,7 @@ def test_naive_bayes_gives_the_posterior_probabilities(data: Data, smoothing: fl
     def expected(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         mean, deviation = normalised(features.astype(np.float64))
         bayes = GaussianNB(var_smoothing=smoothing).fit((features - mean) / deviation, labels)
-        return bayes.predict_proba((data[1][50:] - mean) / deviation)
+        return bayes.predict_proba((data[1][100:] - mean) / deviation)
 
     check("naive-bayes", data, {"smoothing": smoothing}, expected)
 
@@ -145,7 +147,7 @@ def test_lda_gives_the_probabilities_of_shrunk_discriminant_analysis(data: Data)
     def expected(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         mean, deviation = normalised(features)
         found = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto").fit((features - mean) / deviation, labels)
-        return found.predict_proba((data[1][50:] - mean) / deviation)
+        return found.predict_proba((data[1][100:] - mean) / deviation)
 
     check("lda", data, {}, expected)
 
@@ -159,20 +161,20 @@ def _floored(probabilities: np.ndarray) -> np.ndarray:
 def test_a_tree_gives_the_shares_of_its_leaves_whatever_size_it_was_grown_to(data: Data, leaves: int) -> None:
     def expected(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         tree = DecisionTreeClassifier(max_leaf_nodes=leaves, min_samples_leaf=2, random_state=0)
-        return _floored(tree.fit(features, labels).predict_proba(data[1][50:]))
+        return _floored(tree.fit(features, labels).predict_proba(data[1][100:]))
 
     check("tree", data, {"leaves": leaves}, expected)
     _, features, labels = data
     ones = np.ones(100, np.float32)
     options = [{"leaves": leaves}, {"leaves": 60}]
     small, _ = trees.fit_tree(features[:100], labels[:100], ones, int(labels.max()) + 1, options, 0)
-    np.testing.assert_allclose(softmax(small.scores(features[50:])), expected(features[:100], labels[:100]), atol=1e-5)
+    np.testing.assert_allclose(softmax(small.scores(features[100:])), expected(features[:100], labels[:100]), atol=1e-5)
 
 
 def test_a_forest_gives_the_mean_of_its_trees(data: Data) -> None:
     def expected(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         forest = RandomForestClassifier(20, max_leaf_nodes=trees.MOST_LEAVES, random_state=0)
-        return _floored(forest.fit(features, labels).predict_proba(data[1][50:]))
+        return _floored(forest.fit(features, labels, np.ones(100)).predict_proba(data[1][100:]))
 
     check("forest", data, {"trees": 20}, expected)
 
@@ -194,14 +196,14 @@ def test_mlp_gives_the_probabilities_of_the_net_after_as_many_passes(data: Data)
         for _ in range(7 * mlp.FEWEST_STEPS):  # one batch holds all the photos
             order = rng.permutation(len(features))
             net.partial_fit(scaling.apply(features)[order], labels[order], classes=np.unique(labels))
-        return net.predict_proba(scaling.apply(data[1][50:]))
+        return net.predict_proba(scaling.apply(data[1][100:]))
 
     check("mlp", data, {"passes": 7}, expected)
 
 
 def test_the_check_against_scikit_learn_can_fail(data: Data) -> None:
     with pytest.raises(AssertionError):
-        check("lda", data, {}, lambda features, labels: np.full((100, labels.max() + 1), 1 / (labels.max() + 1)))
+        check("lda", data, {}, lambda features, labels: np.full((50, labels.max() + 1), 1 / (labels.max() + 1)))
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -283,8 +285,8 @@ def test_choosing_does_not_flatter_itself() -> None:
     choice = cross.choose(guesses, labels, fold)
     looks = (guesses[choice.index].argmax(axis=1) == labels).mean()
     honest = (choice.scores.argmax(axis=1) == labels).mean()
-    assert looks > 0.58
-    assert honest < 0.55
+    assert looks > 0.57
+    assert honest < 0.54
 
 
 def test_scores_of_another_contender_come_at_the_winners_temperature() -> None:

@@ -27,8 +27,8 @@ HELP = {
     "--seed": "Deals the photos into folds.",
     "--effort": 'quick, balanced, or best: a larger net, efficientnet-lite2, from the extra package of "backbones".',
     "--balance": "Let every class weigh the same, however many photos it has.",
-    "--head": "What is fitted on frozen features: logistic (the default), svm, knn, naive-bayes, lda, tree, forest, mlp, "
-    "or all, for a table of them.",
+    "--head": "What is fitted on frozen features: logistic (the default), svm, knn, naive-bayes, lda, tree, forest, "
+    "mlp, or all, for a table of them.",
     "--net": "The architecture. Default: efficientnet-lite0, pretrained.",
     "--weights": "imagenet (frozen features), none (learn the whole net from pixels), or auto.",
     "--image-size": "The side of the pixels to learn from.",

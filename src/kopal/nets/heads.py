@@ -16,7 +16,7 @@ FLOOR = 1e-6
 """The least probability of which a head that only gives probabilities takes the logarithm."""
 
 NEARLY = 1e-6
-"""Cosines closer than this are equal: which of two equal photos is nearer must not hang on how a sum was rounded."""
+"""Numbers closer than this are equal: which of two equal photos is nearer must not hang on how a sum was rounded."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kopal.arrays import Features, Labels, Scores
 from kopal.fit.heads.head import Head, HeadKind, Option, floored_log
 from kopal.nets.fold import Weights
-from kopal.nets.heads import Trees
+from kopal.nets.heads import NEARLY, Trees
 from kopal.nets.layers import Layer
 
 BLOCK = 4096
@@ -147,11 +147,14 @@ def fit_forest(
 
 
 def _read(tree: Any) -> Tree:
-    """scikit-learn's arrays → ours. Its float64 thresholds become the largest float32 not above: the same answers."""
+    """scikit-learn's arrays → ours.
+
+    Thresholds lie midway between two photos' features. Of pixels, a third photo's may be exactly there, and which side
+    it falls on must not hang on how a file and NumPy round: what is as good as equal counts as equal.
+    """
     here = np.arange(tree.node_count)
     leaf = tree.children_left < 0
-    threshold = tree.threshold.astype(np.float32)
-    threshold = np.where(threshold > tree.threshold, np.nextafter(threshold, np.float32(-np.inf)), threshold)
+    threshold = (tree.threshold + NEARLY * np.maximum(1, np.abs(tree.threshold))).astype(np.float32)
     shares = tree.value[:, 0, :] / tree.value[:, 0, :].sum(axis=1, keepdims=True)
     return Tree(
         np.where(leaf, 0, tree.feature).astype(np.int64),
