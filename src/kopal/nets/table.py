@@ -93,7 +93,6 @@ def words(row: Row) -> str:
             return name
         case KernelMachine() | Neighbours() | GaussianBayes() | Trees():
             return layer.words()
-            return name
         case Custom(function):
             return function.__name__
         case Dropout(rate):
