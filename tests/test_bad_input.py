@@ -274,7 +274,7 @@ def test_a_bug_is_called_a_bug(kopal: Kopal, photos: Path, tmp_path: Path, monke
     def broken(*arguments: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("kopal.ways.fit", broken)
+    monkeypatch.setattr("kopal.ways.learn", broken)
     code, _, err = kopal("train", photos, "--out", tmp_path / "out")
     assert code == 1
     assert "bug in kopal" in err

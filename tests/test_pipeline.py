@@ -282,7 +282,7 @@ def test_an_interrupted_training_leaves_nothing(photos: Path, tmp_path: Path, mo
     def stop(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kopal.ways.fit", stop)
+    monkeypatch.setattr("kopal.ways.learn", stop)
     with pytest.raises(KeyboardInterrupt):
         train(photos, tmp_path / "out", QUICK)
     assert list(tmp_path.iterdir()) == []

@@ -42,6 +42,8 @@ OPERATORS = frozenset(
         *("MatMul", "InstanceNormalization", "LayerNormalization"),
         *("ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum"),
         *("Pad", "Reshape", "Slice", "Split"),
+        # what heads need that are no layers: the nearest references, and the answers of trees
+        *("GreaterOrEqual", "TopK"),
     }
 )
 

@@ -78,7 +78,8 @@ def train(
         classifier = assemble(fitted, temperature, photos, recipe)
         report, answers = measure(fitted, temperature, photos)
         advice = at_a_glance(recipe, fitted, photos, report) if isinstance(photos, Photos) else None
-        run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, perf_counter() - started)
+        spent = perf_counter() - started
+        run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
         details = _details(fitted, temperature, photos, rows)
         run.write(used_knobs(recipe), details | ({"advice": advice.as_json()} if advice else {}))
     log(run)
@@ -193,8 +194,14 @@ def _details(fitted: Fitted, temperature: float, photos: Labelled, rows: tuple[L
         }
     out_of_fold = photos.where("train")
     right = fitted.scores[out_of_fold].argmax(axis=1) == photos.labels[out_of_fold]
+    if fitted.heads:
+        details["heads"] = [asdict(row) for row in fitted.heads]
+    if fitted.holds:
+        details["holds"] = fitted.holds
+    chosen = {"penalty": fitted.penalty} if fitted.head == "logistic" else {"option": fitted.option}
     return details | {
-        "penalty": fitted.penalty,
+        "head": fitted.head,
+        **chosen,
         "out_of_fold_accuracy": float(right.mean()),
         "contenders": [asdict(row) for row in fitted.contenders],
     }

@@ -17,7 +17,7 @@ from kopal.features import Backbone
 from kopal.fit.probe import FOLDS_AT_ONCE
 from kopal.model_file import golden_pixels
 from kopal.parallel import MAX_WORKERS, cores
-from kopal.recipes import Recipe
+from kopal.recipes import HeadName, Recipe
 from kopal.store import Store
 
 SAMPLE = 8
@@ -27,13 +27,17 @@ STEPS_PER_PENALTY = 14
 
 @dataclass(frozen=True)
 class Plan:
-    """`cached` is the share of a sample of photos whose features are known; seconds are estimates."""
+    """`cached` is the share of a sample of photos whose features are known; seconds are estimates.
+
+    Those of fitting are of a softmax regression, 0 for another `head`.
+    """
 
     net: str
     photos: int
     cached: float
     reading_seconds: float
     fitting_seconds: float
+    head: HeadName = "logistic"
 
 
 def plan(dataset: Dataset, backbone: Backbone, store: Store | None, recipe: Recipe) -> Plan:
@@ -56,7 +60,8 @@ def plan(dataset: Dataset, backbone: Backbone, store: Store | None, recipe: Reci
     net = net_seconds(backbone)
     missing = len(dataset) * (1 - cached)
     reading = (missing * (decode + net) + len(dataset) * 0.1 * decode) / min(cores(), MAX_WORKERS)
-    return Plan(backbone.net.name, len(dataset), cached, reading, fitting_seconds(dataset, backbone, recipe))
+    fitting = fitting_seconds(dataset, backbone, recipe) if recipe.head == "logistic" else 0.0
+    return Plan(backbone.net.name, len(dataset), cached, reading, fitting, recipe.head)
 
 
 def net_seconds(backbone: Backbone) -> float:

@@ -19,6 +19,7 @@ OptimiserName: TypeAlias = Literal["sgd", "adam", "adamw"]
 Decay: TypeAlias = Literal["constant", "step", "exponential", "cosine", "one-cycle", "plateau"]
 Init: TypeAlias = Literal["normal", "xavier", "he", "zero"]
 Normalise: TypeAlias = Literal["channel", "pixel", "image"]
+HeadName: TypeAlias = Literal["logistic", "svm", "knn", "naive-bayes", "lda", "tree", "forest", "mlp", "all"]
 Augmentation: TypeAlias = Literal["none", "light", "medium", "strong"]
 
 
@@ -27,8 +28,9 @@ class Recipe:
     """How to train. `net` is the architecture, `weights` where it starts: ImageNet's, frozen, none, or the path of a
     file, frozen too; auto takes ImageNet's for the nets whose weights a package carries.
 
-    On frozen features `penalties` are tried strongest first over `folds` folds. `tune` says what of a pretrained net
-    learns: its head alone, its last:N stages (the head among them), all of it, or all of it by and by (gradual).
+    On frozen features `head` is what is fitted; of a logistic one `penalties` are tried, strongest first, over `folds`
+    folds. `tune` says what of a pretrained net learns: its head alone, its last:N stages (the head among them), all of
+    it, or all of it by and by (gradual).
 
     From none, and but for some where more than the head is tuned: `epochs` (0: as many as `budget` seconds allow),
     `patience` and `settled` (0: never) say when to stop; `rate` (0: found by a sweep) with its `schedule` after a
@@ -48,6 +50,7 @@ class Recipe:
     penalties: tuple[float, ...] = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
     search_tolerance: float = 1e-3
     final_tolerance: float = 1e-4
+    head: HeadName = "logistic"
     weights: str = "auto"
     tune: str = "head"
     engine: Engine = "auto"
@@ -87,7 +90,7 @@ class Recipe:
         return Recipe(**{**value, "penalties": tuple(value.get("penalties", Recipe.penalties))})
 
 
-OF_FEATURES = ("tune", "folds", "penalties", "search_tolerance", "final_tolerance")
+OF_FEATURES = ("tune", "folds", "penalties", "search_tolerance", "final_tolerance", "head")
 OF_PIXELS = (
     *("engine", "device", "amp", "epochs", "budget", "patience", "settled", "rate", "schedule"),
     *("warmup", "batch", "optimiser", "momentum", "nesterov", "penalty", "smoothing", "clip", "average", "init"),
@@ -136,6 +139,7 @@ TUNED_BY_SGD: dict[str, Any] = {"rate": 0.001, "penalty": 1e-4}
 _TUNE = re.compile(r"head|all|gradual|last:[1-9]\d{0,3}")
 
 _CHOICES: dict[str, Any] = {
+    "head": HeadName,
     "engine": Engine,
     "device": Device,
     "amp": Amp,

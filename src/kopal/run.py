@@ -17,6 +17,7 @@ from kopal.classifier import Classifier
 from kopal.errors import Diverged, OutputError
 from kopal.evaluate import Report
 from kopal.files import shown, write_csv, write_json
+from kopal.fit.fitted import HeadRow
 from kopal.fit.loop import Epoch
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
@@ -46,6 +47,7 @@ class Run:
     answers: Answers
     history: tuple[Epoch, ...]
     seconds: float
+    heads: tuple[HeadRow, ...] = ()
 
     @property
     def model(self) -> Path:
@@ -71,6 +73,13 @@ class Run:
             write_csv(
                 self.folder / "history.csv", names, ([getattr(row, name) for name in names] for row in self.history)
             )
+        if self.heads:
+            columns = ("head", "accuracy", "low", "high", "n", "log_loss", "seconds", "bytes")
+            rows = (
+                (row.head, row.accuracy, *row.interval, row.n, row.log_loss, row.seconds, row.bytes)
+                for row in self.heads
+            )
+            write_csv(self.folder / "heads.csv", columns, rows)
         # Last, so that a folder with a report is complete.
         write_json(self.folder / "report.json", self.report.as_json() | {"seconds": self.seconds} | details)
         shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)

@@ -26,7 +26,7 @@ from kopal.fit import scratch, tune
 from kopal.fit.backbones import backbone_of, starts_frozen
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
-from kopal.fit.frozen import fit
+from kopal.fit.heads.learn import learn
 from kopal.fit.keeping import Keeping
 from kopal.fit.logistic import Affine
 from kopal.fit.lr_finder import Sweep
@@ -91,7 +91,7 @@ def used_knobs(recipe: Recipe) -> dict[str, Any]:
 def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A head on the features of a frozen, pretrained net, computed once and kept."""
     backbone, photos, rows = features_of(recipe, dataset, around, log)
-    fitted = fit(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
+    fitted = learn(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
     if fitted.net.name == backbone.net.name:
         fitted = replace(fitted, origin=backbone.origin)
     log(fitted)
@@ -128,7 +128,9 @@ def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
 def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A pretrained net that goes on learning, from a head on its frozen features; parts and scores as from pixels."""
     require_torch()
-    backbone = backbone_of(replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights), around.download, log)
+    backbone = backbone_of(
+        replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights), around.download, log
+    )
     photos, rows = _pixels(recipe, backbone.geometry, dataset, around, log)
     with (
         _learning(recipe),
@@ -160,9 +162,20 @@ def rate_from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, lo
         return scratch.find_rate(recipe, photos, log, around.world, _speeds(around))
 
 
+def refuse_head(recipe: Recipe) -> None:
+    """Raises `UsageError`: what a net that learns from pixels ends in is its own."""
+    raise UsageError(
+        f"head {recipe.head} would do nothing: --net {recipe.net} learns its own from pixels",
+        "a head on the frozen features of a net with embedded weights",
+        "leave --head out, or say --weights auto with the net " + next(iter(PRETRAINED)),
+    )
+
+
 def _pixels(
     recipe: Recipe, geometry: Geometry, dataset: Dataset, around: Circumstances, log: Log
 ) -> tuple[PixelPhotos, tuple[LedgerRow, ...]]:
+    if recipe.head != Recipe.head:
+        refuse_head(recipe)
     with closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store:
         photos, rows = read_pixels(dataset, geometry, store, lambda done, of: log(Progress("photos", done, of)))
         if store and store.fault:

@@ -12,6 +12,7 @@ from onnx import TensorProto
 
 from kopal.backends.aten.walk import write_module
 from kopal.backends.onnx_graph import Graph
+from kopal.backends.onnx_heads import HEADS
 from kopal.errors import UsageError
 from kopal.nets.describe import output_shape
 from kopal.nets.fold import Weights, fold_batch_norm
@@ -184,6 +185,7 @@ def _torch_module(graph: Graph, layer: TorchModule, path: str, weights: Weights,
 
 _Emit = Callable[[Graph, Any, str, Weights, str], str]
 _LEAVES: Mapping[type, _Emit] = {
+    **HEADS,
     Custom: _custom,
     TorchModule: _torch_module,
     Conv: _conv,

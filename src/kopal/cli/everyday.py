@@ -47,6 +47,7 @@ def train(
     balance: Annotated[bool, typer.Option("--balance", help=HELP["--balance"])] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     resume: Annotated[bool, typer.Option("--resume", help=HELP["--resume"])] = False,
+    head: Annotated[str | None, typer.Option("--head", help=HELP["--head"], show_default=False)] = None,
     net: str | None = knob("--net"),
     weights: str | None = knob("--weights"),
     download: bool | None = typer.Option(None, "--download", help=HELP["--download"], rich_help_panel=LEARNING),
@@ -84,7 +85,8 @@ def train(
     from kopal.recipes import recipe
 
     said: dict[str, Any] = {
-        "net": net, "weights": weights, "tune": tune, "image_size": image_size, "epochs": epochs, "budget": budget,
+        "head": head, "net": net, "weights": weights, "tune": tune, "image_size": image_size, "epochs": epochs,
+        "budget": budget,
         "patience": patience, "settled": settled, "rate": rate, "schedule": schedule, "warmup": warmup, "batch": batch,
         "optimiser": optimiser, "momentum": momentum, "nesterov": nesterov, "penalty": penalty, "smoothing": smoothing,
         "clip": clip, "average": average, "init": init, "normalise": normalise, "augment": augment, "engine": engine,

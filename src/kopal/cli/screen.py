@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kopal import log
 from kopal.advise import Advice
+from kopal.cli.heads import head_lines
 from kopal.cli.output import columns, pad, say, seconds, shown
 from kopal.datasets import Dataset
 from kopal.evaluate import Report
@@ -61,11 +62,10 @@ class Screen:
     @__call__.register
     def _(self, plan: Plan) -> None:
         known = f" ({plan.cached:.0%} of a sample is already computed)" if plan.cached else ""
-        say(
-            f"plan: features of {plan.net}, then a softmax regression\n"
-            f"      about {seconds(plan.reading_seconds)} to read{known}\n"
-            f"      about {seconds(plan.fitting_seconds)} to fit"
-        )
+        head = {"logistic": "a softmax regression", "all": "every head in turn"}.get(plan.head, f"the head {plan.head}")
+        say(f"plan: features of {plan.net}, then {head}\n      about {seconds(plan.reading_seconds)} to read{known}")
+        if plan.fitting_seconds:
+            say(f"      about {seconds(plan.fitting_seconds)} to fit")
 
     @__call__.register
     def _(self, progress: log.Progress) -> None:
@@ -186,6 +186,8 @@ class Screen:
     @__call__.register
     def _(self, fitted: Fitted) -> None:
         self._close()
+        for line in head_lines(fitted):
+            say(line)
         if len(fitted.contenders) > 1:
             say("small photos: features and raw pixels were compared by cross-validation")
             best = min(fitted.contenders, key=lambda row: row.log_loss)
@@ -197,7 +199,8 @@ class Screen:
     def _(self, run: Run) -> None:
         show_report(run.report)
         say(f"\nsaved in {shown(run.folder)} after {run.seconds:.1f} s:")
-        say(f"  model.onnx report.json recipe.json ledger.csv predictions.csv{' history.csv' if run.history else ''}")
+        more = f"{' history.csv' if run.history else ''}{' heads.csv' if run.heads else ''}"
+        say(f"  model.onnx report.json recipe.json ledger.csv predictions.csv{more}")
         trained = run.classifier.card.provenance["photos"]
         say(f"  the model learned from {trained} photos")
 

@@ -15,11 +15,11 @@ from kopal.fit.pupil import engine_of
 from kopal.fit.world import ALONE, World
 from kopal.pipeline import assist, train
 from kopal.recipes import NOT_OF_TUNING, Recipe
-from kopal.ways import fine_tunes, starts_from_imagenet
+from kopal.ways import fine_tunes, refuse_head, starts_from_imagenet
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-OF_BOTH_WAYS = ("net", "weights", "tune", "image_size", "download")
+OF_FEATURES_TOO = ("net", "weights", "head", "tune", "image_size", "download")
 
 
 def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, Any], no_cache: bool) -> int:
@@ -34,6 +34,8 @@ def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, An
             "a net with published weights",
             "add --weights imagenet",
         )
+    elif said["head"] is not None:
+        refuse_head(recipe)
     if said["max_restarts"] is not None and not said["nproc"]:
         raise UsageError("--max-restarts without --nproc", "both: it starts several processes again", "add --nproc 2")
     if said["preview"]:
@@ -127,7 +129,7 @@ def _check_engine(recipe: Recipe) -> None:
 
 def _refuse_idle(said: dict[str, Any]) -> None:
     """Raises `UsageError` for options of learning from pixels where features are frozen: they would do nothing."""
-    idle = [option(name) for name, value in said.items() if value is not None and name not in OF_BOTH_WAYS]
+    idle = [option(name) for name, value in said.items() if value is not None and name not in OF_FEATURES_TOO]
     if idle:
         raise UsageError(
             f"{', '.join(idle)} would do nothing: the net's features are frozen",

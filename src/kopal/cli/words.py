@@ -34,6 +34,8 @@ HELP = {
     "--seed": "Deals the photos into folds.",
     "--effort": 'quick, balanced, or best: a larger net, efficientnet-lite2, from the extra package of "backbones".',
     "--balance": "Let every class weigh the same, however many photos it has.",
+    "--head": "What is fitted on frozen features: logistic (the default), svm, knn, naive-bayes, lda, tree, forest, "
+    "mlp, or all, for a table of them.",
     "--net": "The architecture. Default: efficientnet-lite0, pretrained.",
     "--weights": "imagenet (frozen features), a weights file (too), none (learn the whole net from pixels), or auto.",
     "--download": "Fetch the net's published weights, once; they stay in the cache.",

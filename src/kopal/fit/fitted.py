@@ -37,6 +37,22 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class HeadRow:
+    """One of several heads that were compared: accuracy with its 95 % interval on `n` photos, out-of-fold log loss.
+
+    `seconds` it took to fit, `bytes` of the graph that it makes.
+    """
+
+    head: str
+    accuracy: float
+    interval: tuple[float, float]
+    n: int
+    log_loss: float
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A net with all its weights, and its scores (N, K) of the photos it was given, row by row.
 
@@ -44,6 +60,9 @@ class Fitted:
     their rows are NaN: nobody can mistake them for a measurement. `penalty` and `contenders` are the former's,
     `rate`, the learning rate, and `history` the latter's. A net that was fine-tuned has both, and what was `kept`.
     `origin` says where weights that were not learned here come from.
+
+    A head of another kind than the softmax regression says which `option` won and what it `holds` of the photos, in
+    words; where all kinds were compared, `heads` has a row for each, the best first.
     """
 
     net: Net
@@ -56,3 +75,7 @@ class Fitted:
     history: tuple[Epoch, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
     kept: Kept | None = None
+    head: str = "logistic"
+    option: str = ""
+    holds: str = ""
+    heads: tuple[HeadRow, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 from kopal.arrays import Floats
 from kopal.features import Backbone, Photos, small_pixels
 from kopal.fit.fitted import Contender, Fitted
-from kopal.fit.logistic import Affine
 from kopal.fit.probe import choose, cross_fit, make_folds
 from kopal.images import Geometry
 from kopal.nets.fold import Weights
@@ -31,7 +31,7 @@ def fit(
     labels, classes = photos.labels[train], len(photos.classes)
     digests = [digest for digest, chosen in zip(photos.digests, train, strict=True) if chosen]
     fold = make_folds(labels, digests, recipe)
-    kinds = _kinds(photos, backbone)
+    kinds = feature_kinds(photos, backbone)
     total = len(kinds) * (int(fold.max()) + 1) + 1
     done = count(1)
 
@@ -39,42 +39,42 @@ def fit(
         progress(next(done), total)
 
     candidates = []
-    for name, features, _ in kinds:
-        own = features if train.all() else features[train]
-        candidates.append(cross_fit(name, own, labels, classes, fold, recipe, step))
+    for kind in kinds:
+        own = kind.features if train.all() else kind.features[train]
+        candidates.append(cross_fit(kind.name, own, labels, classes, fold, recipe, step))
     chosen = choose(candidates, labels, classes, fold, recipe)
     step()
-    _, features, assemble = kinds[chosen.index]
+    kind, head = kinds[chosen.index], chosen.head
     scores = np.empty((len(photos), classes), np.float32)
     scores[train] = chosen.scores
-    scores[~train] = chosen.head.scores(features[~train])
-    net, weights, geometry = assemble(chosen.head, classes)
+    scores[~train] = head.scores(kind.features[~train])
     contenders = zip(candidates, chosen.accuracies, chosen.losses, strict=True)
     named = tuple(Contender(candidate.name, accuracy, loss) for candidate, accuracy, loss in contenders)
-    return Fitted(net, weights, geometry, scores, chosen.penalty, named)
+    weights = {**kind.weights, "head.weight": head.weight, "head.bias": head.bias}
+    return Fitted(kind.net.then("head", Linear(classes)), weights, kind.geometry, scores, chosen.penalty, named)
 
 
-_Assemble = Callable[[Affine, int], tuple[Net, Weights, Geometry]]
+@dataclass(frozen=True)
+class FeatureKind:
+    """Features (N, D), and the net, without a head, whose weights make them of pixels."""
+
+    name: str
+    features: Floats
+    net: Net
+    weights: Weights
+    geometry: Geometry
 
 
-def _kinds(photos: Photos, backbone: Backbone) -> list[tuple[str, Floats, _Assemble]]:
+def feature_kinds(photos: Photos, backbone: Backbone) -> list[FeatureKind]:
     """The kinds of features to compare: the backbone's, and raw pixels where all photos are small."""
-
-    def probe(head: Affine, classes: int) -> tuple[Net, Weights, Geometry]:
-        own = {"head.weight": head.weight, "head.bias": head.bias}
-        return backbone.net.then("head", Linear(classes)), {**backbone.weights, **own}, backbone.geometry
-
-    kinds: list[tuple[str, Floats, _Assemble]] = [(backbone.net.name, photos.features, probe)]
+    kinds = [FeatureKind(backbone.net.name, photos.features, backbone.net, backbone.weights, backbone.geometry)]
     small = small_pixels(photos)
     if small is None or small[0].size > PIXELS_LIMIT:
         return kinds
     pixels, geometry = small
-
-    def on_pixels(head: Affine, classes: int) -> tuple[Net, Weights, Geometry]:
-        return linear(classes, geometry.shape), {"head.weight": head.weight, "head.bias": head.bias}, geometry
-
     # What the net's own first layers do: planes, -1..1, flat.
     flat = pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1).astype(np.float32)
     flat /= 127.5
     flat -= 1
-    return [*kinds, ("linear on pixels", flat, on_pixels)]
+    net = linear(len(photos.classes), geometry.shape).without_head()
+    return [*kinds, FeatureKind("linear on pixels", flat, net, {}, geometry)]

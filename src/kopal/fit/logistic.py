@@ -50,7 +50,7 @@ def fit_path(
     weights = weights / weights.sum()
     mean = weights @ features
     deviation = np.sqrt(sum(weights[rows] @ np.square(features[rows] - mean) for rows in _blocks(features)))
-    scale = _inverse(deviation)
+    scale = inverse_deviation(deviation)
     axes, variance = _principal_axes(features, weights, mean, scale)
     turned = np.empty((len(features), len(variance)), np.float32)
     for rows in _blocks(features):
@@ -67,7 +67,8 @@ def fit_path(
     return path
 
 
-def _inverse(deviation: Matrix) -> Matrix:
+def inverse_deviation(deviation: Matrix) -> Matrix:
+    """Deviations (D,) → what to multiply each feature by; 0 for those that do not vary."""
     floor = DEVIATION_FLOOR * deviation.mean() if deviation.size else 0.0
     varies = deviation > 0
     return np.where(varies, 1 / np.where(varies, np.maximum(deviation, floor), 1), 0).astype(np.float32)

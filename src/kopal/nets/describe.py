@@ -11,6 +11,7 @@ from math import prod
 from typing import Any, TypeAlias
 
 from kopal.errors import UsageError
+from kopal.nets.heads import GaussianBayes, HeadLeaf, KernelMachine, Neighbours, Trees
 from kopal.nets.layers import (
     Activation,
     AvgPool,
@@ -179,6 +180,13 @@ def _torch_module(layer: TorchModule, path: str, x: Shape) -> Row:
     return Row(path, layer, layer.gives, dict(layer.learned), dict(layer.fixed), layer.multiply_adds)
 
 
+def _head(layer: HeadLeaf, path: str, x: Shape) -> Row:
+    if len(x) != 1:
+        raise _Misfit("needs a vector (D,): flatten first")
+    shapes = layer.shapes(x[0])
+    return Row(path, layer, (layer.classes,), shapes, multiply_adds=sum(map(prod, shapes.values())))
+
+
 def _unchanged(layer: Leaf, path: str, x: Shape) -> Row:
     return Row(path, layer, x)
 
@@ -186,6 +194,7 @@ def _unchanged(layer: Leaf, path: str, x: Shape) -> Row:
 _LEAVES: Mapping[type, Callable[[Any, str, Shape], Row]] = {
     Custom: _custom,
     TorchModule: _torch_module,
+    **dict.fromkeys((KernelMachine, Neighbours, GaussianBayes, Trees), _head),
     Conv: _conv,
     BatchNorm: _batch_norm,
     LocalResponseNorm: _unchanged,

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from kopal.nets.heads import HeadLeaf
+
 Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = tuple[int, int, int, int]
 """Rows and columns of zeros: (top, left, bottom, right), the order of ONNX."""
@@ -192,6 +194,7 @@ Leaf: TypeAlias = (
     | Normalize
     | Custom
     | TorchModule
+    | HeadLeaf
 )
 Layer: TypeAlias = Leaf | Chain | Residual | Concat | SqueezeExcite
 

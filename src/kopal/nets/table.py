@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from textwrap import wrap
 
 from kopal.nets.describe import Row, describe
+from kopal.nets.heads import GaussianBayes, KernelMachine, Neighbours, Trees
 from kopal.nets.layers import (
     Activation,
     AvgPool,
@@ -108,14 +109,14 @@ def words(row: Row) -> str:
             return f"FC {out}"
         case Activation(name) | TorchModule(name):
             return name
+        case KernelMachine() | Neighbours() | GaussianBayes() | Trees():
+            return layer.words()
         case Custom(function):
             return function.__name__
         case Dropout(rate):
             return f"dropout {rate:g}"
-        case BatchNorm():
-            return "batch norm"
-        case LocalResponseNorm():
-            return "local response norm"
+        case BatchNorm() | LocalResponseNorm():
+            return "batch norm" if isinstance(layer, BatchNorm) else "local response norm"
         case GlobalAvgPool():
             return "mean of each plane"
         case Flatten():
