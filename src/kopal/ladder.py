@@ -22,6 +22,7 @@ from kopal.classifier import load
 from kopal.datasets import PARTS, Dataset, Part, check_learnable, open_dataset
 from kopal.errors import KopalError, UnreadableImage, UsageError
 from kopal.fit.lesson import HELD
+from kopal.fit.pupil import torch_is_there
 from kopal.log import Log, Note, silent
 from kopal.metrics import wilson
 from kopal.parallel import chunks, ordered
@@ -30,7 +31,7 @@ from kopal.recipes import Recipe, recipe
 from kopal.splits import parts
 
 CHUNK = 64
-SHORTEST = 5.0
+SHORTEST = 2.0
 """Seconds that a rung needs at the least to be worth a try."""
 
 
@@ -48,6 +49,7 @@ STEPS = (
     Step("perceptron", {"net": "mlp", "image_size": 32}, 0.1),
     Step("small convolutional net", {"net": "resnet9", "image_size": 32, "augment": "medium"}, 0.35),
     Step("frozen features", {}, 1.0),
+    Step("fine-tuned", {"tune": "last:4"}, 1.0),
 )
 """From the least to the most; a step's seconds that are left over go to the steps after it."""
 
@@ -134,6 +136,8 @@ def _rung(step: Step, dataset: Dataset, out: Path, left: float, seed: int, log: 
     if (folder / "report.json").is_file():
         log(Note(f"{step.name}: climbed before, taken from {folder}"))
         return _read(step, folder)
+    if "tune" in step.knobs and not torch_is_there():
+        return replace(nothing, left_out="PyTorch is not installed")
     if left * step.share < SHORTEST:
         return replace(nothing, left_out="the budget is used up")
     try:
@@ -150,7 +154,8 @@ def _recipe(step: Step, left: float, seed: int) -> Recipe:
     if not step.knobs:
         return recipe(seed=seed)
     timed = {} if left == float("inf") else {"budget": left * step.share}
-    return recipe(seed=seed, **{"epochs": EPOCHS, **timed, **step.knobs})
+    usual = {} if "tune" in step.knobs else {"epochs": EPOCHS}
+    return recipe(seed=seed, **{**usual, **timed, **step.knobs})
 
 
 def _resumable(folder: Path) -> bool:
