@@ -63,9 +63,11 @@ def test_the_first_step_does_not_count_and_of_the_others_the_best_does(clock: Cl
 
 def test_the_ways_take_turns_and_a_slow_one_has_fewer_of_them(clock: Clock) -> None:
     choose([SLOW, FAST], clock.stepping({SLOW: [1.5], FAST: [0.1]}))
-    assert clock.steps[:4] == [SLOW, SLOW, FAST, FAST]
-    assert clock.steps.count(SLOW) == 1 + 2
-    assert clock.steps.count(FAST) == 1 + speed.ROUNDS
+    one_turn = [SLOW] * 3 + [FAST] * (1 + speed.STEPS)
+    assert clock.steps[: len(one_turn)] == one_turn
+    # Made anew for each turn, so that one at a time is in memory: each turn begins with a step that does not count.
+    assert clock.steps.count(SLOW) == speed.TURNS + 2
+    assert clock.steps.count(FAST) == speed.TURNS * (1 + speed.STEPS)
 
 
 def test_a_choice_says_itself_in_words() -> None:

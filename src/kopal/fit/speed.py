@@ -17,8 +17,8 @@ from time import perf_counter
 from kopal.errors import OutputError
 from kopal.files import write_json
 
-ROUNDS, ENOUGH = 5, 2.0
-"""Steps of each way, in turn, unless a way has had so many seconds already."""
+TURNS, STEPS, ENOUGH = 2, 3, 2.0
+"""Each way is timed in so many turns of so many steps, unless it has had so many seconds already."""
 WORTH = 0.9
 """Fewer bits must save a tenth of the time, or they are not worth their rounding."""
 
@@ -39,18 +39,22 @@ class Choice:
 def choose(candidates: list[Choice], step: Callable[[Choice], Callable[[], object]]) -> Choice:
     """The fastest candidate; `step(choice)` makes a training step to time. bfloat16 must win clearly.
 
-    The candidates take turns and each one's best time counts: other programs then disturb all of them alike.
+    The candidates take turns and each one's best time counts: other programs then disturb all of them alike. Only one
+    is in memory at a time.
     """
-    steps = {choice: step(choice) for choice in candidates}
+    if len(candidates) == 1:
+        return candidates[0]
     times: dict[Choice, list[float]] = {choice: [] for choice in candidates}
-    for _ in range(ROUNDS):
-        for choice, work in steps.items():
-            if sum(times[choice]) < ENOUGH:
-                if not times[choice]:
-                    work()  # the first step of all also compiles and allocates
-                started = perf_counter()
-                work()
-                times[choice].append(perf_counter() - started)
+    for _ in range(TURNS):
+        for choice, found in times.items():
+            work = step(choice)
+            work()  # the first step of all also compiles and allocates
+            for _ in range(STEPS):
+                if sum(found) < ENOUGH:
+                    started = perf_counter()
+                    work()
+                    found.append(perf_counter() - started)
+            del work
     return min(candidates, key=lambda choice: min(times[choice]) / (WORTH if choice.bfloat16 else 1))
 
 
