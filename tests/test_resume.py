@@ -29,7 +29,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 CUTS = (
     *("Sweep:1", "Epoch:1", "Epoch:3", "Epoch:4", "done:1", "gone:1"),
     *(f"Progress:{step}" for step in (2, 4, 7, 11, 15, 21)),
-    *("half:1", "half:2", "half:19", "written:4", "written:24", "synced:3", "synced:9", "renamed:3"),
+    *("half:1", "half:2", "half:19", "written:4", "written:20", "synced:3", "synced:9", "renamed:3"),
 )
 """Where to kill: when a noun is told, in the middle of writing a file, or as the checkpoint is taken away."""
 
