@@ -20,8 +20,8 @@ from kopal.nets.layers import Layer
 
 BLOCK = 1024
 TINY = 1e-12
-MOST_NUMBERS = 250_000_000
-"""Numbers in the references above which the file would pass a gigabyte."""
+MOST = 190_000
+"""Photos above which their features, 1 280 numbers each, would make the file larger than a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -86,4 +86,5 @@ KNN = HeadKind(
     fit,
     tuple({"k": float(k), "width": width} for k in (5, 10, 20, 40, 80) for width in (0.03, 0.07)),
     tuple({"k": float(k), "width": 0.07} for k in (10, 20, 40)),
+    MOST,
 )
