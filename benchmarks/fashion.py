@@ -30,7 +30,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "slim": {
         "net": "resnet20-slim",
-        "epochs": 15,
+        "epochs": 21,
         "batch": 128,
         "rate": 0.1,
         "augment": "medium",
