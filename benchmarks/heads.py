@@ -44,6 +44,7 @@ def main() -> None:
         labels,
         np.array(["train"] * count),
         tuple(str(index).encode() for index in range(count)),
+        np.arange(count),
         features,
         None,
     )

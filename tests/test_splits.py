@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kopal.errors import DataError
-from kopal.splits import folds
+from kopal.splits import folds, together
 
 # The same examples on every run, and no clock: a busy machine is no failure.
 EXAMPLES = settings(deadline=None, derandomize=True)
@@ -67,3 +67,13 @@ def test_large_groups_leave_the_folds_near_even() -> None:
 def test_no_photos_are_an_error() -> None:
     with pytest.raises(DataError):
         folds(np.array([], int), [], 5, 0)
+
+
+@EXAMPLES
+@given(st.lists(st.tuples(st.integers(0, 9), st.one_of(st.none(), st.integers(0, 5))), min_size=1, max_size=30))
+def test_photos_are_together_where_a_chain_of_things_in_common_joins_them(photos: list[tuple[int, int | None]]) -> None:
+    content, owner = ([photo[kind] for photo in photos] for kind in (0, 1))
+    near = np.array([[one[0] == two[0] or None is not one[1] == two[1] for two in photos] for one in photos])
+    for _ in photos:  # the transitive closure, by squaring
+        near = near @ near
+    assert np.array_equal(together(content, owner), near.argmax(axis=1))

@@ -114,6 +114,7 @@ def photos() -> PixelPhotos:
         labels,
         np.full(len(labels), "train"),
         tuple(index.to_bytes(4, "big") for index in range(len(labels))),
+        np.arange(len(labels)),
         np.clip(pixels, 0, 255).astype(np.uint8),
         GEOMETRY,
     )

@@ -32,8 +32,7 @@ def consult(dataset: Dataset, recipe: Recipe, around: Circumstances, log: Log) -
     backbone, photos, _ = features_of(recipe, dataset, around, log)
     part = photos.where("train")
     features, labels, classes = photos.features[part], photos.labels[part], len(photos.classes)
-    digests = [digest for digest, chosen in zip(photos.digests, part, strict=True) if chosen]
-    fold = make_folds(labels, digests, recipe)
+    fold = make_folds(labels, photos.groups[part], recipe)
     tried = cross_fit(backbone.net.name, features, labels, classes, fold, recipe, lambda: None)
     chosen = choose([tried], labels, classes, fold, recipe)
     right = chosen.scores.argmax(axis=1) == labels

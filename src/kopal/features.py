@@ -25,6 +25,7 @@ from kopal.nets.describe import output_shape
 from kopal.nets.fold import Weights
 from kopal.nets.net import Net
 from kopal.parallel import ordered
+from kopal.splits import together
 from kopal.store import Store
 
 SMALL_SIDE = images.FULL_SIDE
@@ -86,7 +87,7 @@ def context_of(graph: bytes, geometry: Geometry) -> bytes:
 
 @dataclass(frozen=True)
 class Photos:
-    """The readable photos of a set, row by row the same photo: features (N, D), labels (N,), digests, parts, names.
+    """The readable photos of a set, row by row the same: names, labels, parts, digests, groups, features (N, D).
 
     `small` holds the photos as (H, W) or (H, W, 3) uint8 where every one of them is small, else None.
     """
@@ -96,6 +97,7 @@ class Photos:
     labels: Labels
     parts: NDArray[np.str_]
     digests: tuple[bytes, ...]
+    groups: NDArray[np.int64]
     features: Features
     small: tuple[Pixels, ...] | None
 
@@ -145,6 +147,7 @@ def read(
         np.array([dataset.labels[index] for index in kept], np.int64),
         np.array([dataset.parts[index] for index in kept], np.str_),
         tuple(digests),
+        together(digests, dataset.groups_at(kept)),
         features[: len(kept)],
         tuple(small) if kept and len(small) == len(kept) else None,
     )

@@ -28,7 +28,7 @@ from kopal.metrics import wilson
 from kopal.parallel import chunks, ordered
 from kopal.pipeline import train
 from kopal.recipes import Recipe, recipe
-from kopal.splits import parts
+from kopal.splits import parts, together
 
 CHUNK = 64
 SHORTEST = 2.0
@@ -111,7 +111,7 @@ def in_parts(dataset: Dataset, seed: int) -> Dataset:
     readable = [digest is not None for digest in digests]
     kept = list(compress(train, readable))
     labels = np.array([dataset.labels[index] for index in kept], np.int64)
-    groups = [digest for digest in digests if digest is not None]
+    groups = together([digest for digest in digests if digest is not None], dataset.groups_at(kept))
     dealt = parts(labels, groups, [HELD] * len(missing), seed, dataset.classes)
     own: list[Part] = list(dataset.parts)
     for index, number in zip(kept, dealt, strict=True):

@@ -21,6 +21,7 @@ from kopal.errors import OutputError, UnreadableImage
 from kopal.images import FULL_SIDE, Geometry
 from kopal.ledger import LedgerRow, ledger_row
 from kopal.parallel import chunks, ordered
+from kopal.splits import together
 from kopal.store import Store, cache_folder
 
 CHUNK = 64
@@ -34,13 +35,14 @@ DECODER = 1
 
 @dataclass(frozen=True)
 class PixelPhotos:
-    """The readable photos of a set, row by row the same photo: pixels (N, H, W, C), labels (N,), parts, digests."""
+    """The readable photos of a set, row by row the same: names, labels, parts, digests, groups, pixels (N, H, W, C)."""
 
     classes: tuple[str, ...]
     names: tuple[str, ...]
     labels: Labels
     parts: NDArray[np.str_]
     digests: tuple[bytes, ...]
+    groups: NDArray[np.int64]
     pixels: Pixels
     geometry: Geometry
 
@@ -104,6 +106,7 @@ def read_pixels(
         np.array([dataset.labels[index] for index in kept], np.int64),
         np.array([dataset.parts[index] for index in kept], np.str_),
         tuple(digests),
+        together(digests, dataset.groups_at(kept)),
         pixels[: len(kept)],
         geometry,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,30 @@ from kopal.arrays import Labels
 from kopal.errors import DataError
 
 
-def folds(labels: Labels, groups: Sequence[Hashable], count: int, seed: int) -> NDArray[np.int64]:
+def together(*alike: Sequence[Hashable]) -> NDArray[np.int64]:
+    """What photos have in common, several things of N photos each → (N,): the group of each photo.
+
+    Photos are of one group where they share any of these things, directly or by way of others; None is shared by
+    nobody. A group's number is the place of its first photo.
+    """
+    group = list(range(len(alike[0])))
+
+    def first(place: int) -> int:
+        while group[place] != place:
+            group[place] = group[group[place]]
+            place = group[place]
+        return place
+
+    for things in alike:
+        seen: dict[Hashable, int] = {}
+        for place, thing in enumerate(things):
+            if thing is not None:
+                low, high = sorted((first(place), first(seen.setdefault(thing, place))))
+                group[high] = low
+    return np.array([first(place) for place in range(len(group))], np.int64)
+
+
+def folds(labels: Labels, groups: Iterable[Hashable], count: int, seed: int) -> NDArray[np.int64]:
     """The fold 0..count-1 of each photo: grouped, stratified by label, the same for the same seed.
 
     Groups are dealt in random order, larger ones first, each to the fold that has the fewest of its labels. With
@@ -40,7 +63,7 @@ def folds(labels: Labels, groups: Sequence[Hashable], count: int, seed: int) -> 
 
 
 def parts(
-    labels: Labels, groups: Sequence[Hashable], shares: Sequence[float], seed: int, names: Sequence[str] = ()
+    labels: Labels, groups: Iterable[Hashable], shares: Sequence[float], seed: int, names: Sequence[str] = ()
 ) -> NDArray[np.int64]:
     """The part of each photo: 0 the rest, 1, 2, … of the given shares; grouped, and every class in every part.
 

@@ -55,6 +55,11 @@ class Labelled(Protocol):
         """sha256 of each photo's content."""
         ...
 
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """(N,): the group of each photo; no split separates photos of one group. Equal files are of one group."""
+        ...
+
     def where(self, part: Part) -> NDArray[np.bool_]:
         """(N,): which photos are in a part."""
         ...
@@ -64,7 +69,8 @@ class Labelled(Protocol):
 class Dataset:
     """`names[i]` is a photo's path, `labels[i]` its place in `classes`, `parts[i]` the part that its owner put it in.
 
-    `title` names the set on screen and in file names, `notes` tells its owner what was left aside.
+    `title` names the set on screen and in file names, `notes` tells its owner what was left aside. `groups[i]`, if the
+    owner said so, is what the photo shares with others, an animal, a patient, a film; None with none.
     """
 
     title: str
@@ -74,6 +80,7 @@ class Dataset:
     labels: tuple[int, ...]
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
+    groups: tuple[str | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -81,6 +88,10 @@ class Dataset:
     def read(self, index: int) -> bytes:
         """The bytes of photo `index`. Raises `UnreadableImage`."""
         return self.source.read(self.names[index])
+
+    def groups_at(self, indices: Sequence[int]) -> list[str | None]:
+        """What the photos at these places share with others, as their owner said."""
+        return [self.groups[index] if self.groups else None for index in indices]
 
     def counts(self, part: Part | None = None) -> list[int]:
         """Photos per class, in all parts or in one."""
@@ -105,6 +116,7 @@ class Dataset:
             tuple(self.labels[index] for index in indices),
             tuple(self.parts[index] for index in indices),
             self.notes,
+            tuple(self.groups[index] for index in indices) if self.groups else (),
         )
 
 

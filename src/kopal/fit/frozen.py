@@ -29,8 +29,7 @@ def fit(
     """Learn from the train part of the photos; photos of other parts are scored, never learned from."""
     train = photos.where("train")
     labels, classes = photos.labels[train], len(photos.classes)
-    digests = [digest for digest, chosen in zip(photos.digests, train, strict=True) if chosen]
-    fold = make_folds(labels, digests, recipe)
+    fold = make_folds(labels, photos.groups[train], recipe)
     kinds = feature_kinds(photos, backbone)
     total = len(kinds) * (int(fold.max()) + 1) + 1
     done = count(1)

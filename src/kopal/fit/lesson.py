@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ USUAL_BATCH = 64
 def carved(recipe: Recipe, photos: PixelPhotos) -> tuple[Photographs, Photographs]:
     """The photos to learn from and those to validate on: a tenth of the train part, grouped and stratified."""
     train = photos.where("train")
-    validates = parts(photos.labels[train], list(compress(photos.digests, train)), [HELD], recipe.seed, photos.classes)
+    validates = parts(photos.labels[train], photos.groups[train], [HELD], recipe.seed, photos.classes)
     learning, validation = (np.flatnonzero(train)[validates == number] for number in (0, 1))
     return (
         Photographs(photos.pixels, photos.labels[learning], learning),

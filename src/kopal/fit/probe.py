@@ -7,7 +7,7 @@ other folds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,8 +108,8 @@ def choose(
     )
 
 
-def make_folds(labels: Labels, groups: Sequence[Hashable], recipe: Recipe) -> NDArray[np.int64]:
-    """The fold of each photo: equal content never on two sides."""
+def make_folds(labels: Labels, groups: Iterable[Hashable], recipe: Recipe) -> NDArray[np.int64]:
+    """The fold of each photo: photos of one group never on two sides."""
     return folds(labels, groups, recipe.folds, recipe.seed)
 
 

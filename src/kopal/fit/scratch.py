@@ -80,9 +80,7 @@ def in_parts(photos: PixelPhotos, seed: int) -> PixelPhotos:
     if not missing:
         return photos
     train = np.flatnonzero(photos.where("train"))
-    dealt = parts(
-        photos.labels[train], [photos.digests[index] for index in train], [HELD] * len(missing), seed, photos.classes
-    )
+    dealt = parts(photos.labels[train], photos.groups[train], [HELD] * len(missing), seed, photos.classes)
     own = photos.parts.astype(f"<U{max(map(len, PARTS))}")
     for number, part in enumerate(missing, start=1):
         own[train[dealt == number]] = part

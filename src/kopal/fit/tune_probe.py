@@ -37,6 +37,7 @@ def probe(
         photos.labels[rows],
         np.full(len(rows), "train"),
         tuple(photos.digests[row] for row in rows),
+        photos.groups[rows],
         features,
         None,
     )

@@ -52,8 +52,7 @@ def learn_head(
     train = photos.where("train")
     labels, classes = photos.labels[train], len(photos.classes)
     check_size(kind, len(labels))
-    digests = [digest for digest, chosen in zip(photos.digests, train, strict=True) if chosen]
-    fold = make_folds(labels, digests, recipe)
+    fold = make_folds(labels, photos.groups[train], recipe)
     weights = photo_weights(labels, classes, recipe.balance)
     options = kind.quick if recipe.effort == "quick" else kind.options
     features = feature_kinds(photos, backbone)

@@ -43,7 +43,6 @@ def compare(recipe: Recipe, photos: Photos, backbone: Backbone, progress: Callab
     """
     train, test = photos.where("train"), photos.where("test")
     labels = photos.labels[train]
-    digests = [digest for digest, chosen in zip(photos.digests, train, strict=True) if chosen]
     able = [name for name in NAMES if name not in KINDS or len(labels) <= (KINDS[name].most or len(labels))]
     found: list[Fitted] = []
     spent: list[float] = []
@@ -51,7 +50,9 @@ def compare(recipe: Recipe, photos: Photos, backbone: Backbone, progress: Callab
         started = perf_counter()
         found.append(learn(replace(recipe, head=name), photos, backbone, progress))
         spent.append(perf_counter() - started)
-    choice = choose([fitted.scores[train] for fitted in found], labels, make_folds(labels, digests, recipe))
+    choice = choose(
+        [fitted.scores[train] for fitted in found], labels, make_folds(labels, photos.groups[train], recipe)
+    )
     shown = test if test.any() else train
     rows = []
     for fitted, seconds, loss in zip(found, spent, choice.losses, strict=True):
