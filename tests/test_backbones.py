@@ -22,9 +22,11 @@ from kopal.backends import weights_file
 from kopal.backends.weights_file import weights_in
 from kopal.classifier import load
 from kopal.errors import KopalError, UsageError, WeightsError
+from kopal.extraction import of_net
 from kopal.fit import downloads
 from kopal.fit.backbones import backbone_of
 from kopal.log import Note
+from kopal.model_file import golden_pixels
 from kopal.nets.layers import IMAGENET
 from kopal.nets.torchvision_weights import DOWNLOADABLE
 from kopal.pipeline import train
@@ -211,6 +213,23 @@ def test_features_of_a_published_file_are_those_of_torchvisions_module(
     theirs = run_torch(module.eval(), pixels, IMAGENET.mean, IMAGENET.std)
     del module
     assert furthest(backbone.features(pixels), theirs) < 1e-4
+
+
+def test_features_at_any_layer_come_from_a_file_too(tmp_path: Path, saved: bytes) -> None:
+    made = from_file(tmp_path, saved, side=0)
+    whole, cut = of_net("resnet18", weights=made.weights), of_net("resnet18", "conv5", weights=made.weights)
+    pixels = golden_pixels(whole.extractor.geometry)
+    assert np.array_equal(whole.extractor.features(pixels), backbone_of(made).features(pixels))
+    planes = cut.extractor.features(pixels).reshape(2, *cut.shape)
+    assert np.allclose(planes.mean(axis=(2, 3)), whole.extractor.features(pixels), atol=1e-4)
+    assert whole.about["weights"]["file"] == "own.pth"
+    assert not whole.notes
+
+
+@pytest.mark.parametrize("said", [{"at": "blocks"}, {"pool": True}, {"weights": "none"}])
+def test_of_another_packages_net_there_are_features_before_the_head_only(said: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="timm:resnet18"):
+        of_net("timm:resnet18", **said)
 
 
 def test_a_file_may_be_legacy_wrapped_nested_half_or_safetensors(tmp_path: Path, resnet18: Any) -> None:

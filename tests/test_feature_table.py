@@ -215,7 +215,7 @@ def test_unreadable_photos_are_listed_and_left_out(kopal: Kopal, tmp_path: Path)
         (["--out", "mine.csv"], "is there and is no file of features"),
         (["--at", "fc9"], "no layer 'fc9'"),
         (["--net", "vgg16"], "--weights none"),
-        (["--weights", "all"], "auto, imagenet or none"),
+        (["--weights", "all"], "auto, imagenet, none, or a file"),
         (["--net", "linear", "--weights", "none", "--pool"], "leave out --pool"),
         (["--model", "x.onnx", "--at", "fc7", "--pool"], "--model with --at and --pool"),
     ],

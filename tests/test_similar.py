@@ -185,7 +185,7 @@ def test_unreadable_photos_of_the_set_are_listed_and_left_out(kopal: Kopal, tmp_
         (["{photo}", "--out", "mine.html"], "is there and is no page"),
         (["{photo}", "--model", "gone.onnx"], "cannot read the model"),
         (["{photo}", "--model", "gone.onnx", "--net", "vgg16"], "--model with --net"),
-        (["{photo}", "--net", "vgg16"], "no embedded weights"),
+        (["{photo}", "--net", "vgg16"], "add --download"),
         (["{photo}", "--net", "vgg61"], "did you mean"),
     ],
 )

@@ -15,18 +15,21 @@ from kopal.arrays import Features, Pixels
 from kopal.backends.onnx_head import before_head
 from kopal.classifier import Classifier, run_session, session
 from kopal.datasets import Dataset
-from kopal.errors import DataError, UsageError
+from kopal.errors import DataError, UsageError, WeightsError
 from kopal.features import Backbone, Extractor, Photos, context_of, read
+from kopal.fit.backbones import backbone_of, geometry_of, pretrained_net
 from kopal.fit.engine import start
+from kopal.fit.foreign import is_foreign
 from kopal.images import Geometry
 from kopal.ledger import LedgerRow
 from kopal.log import Log, Note, Progress, silent
 from kopal.model_file import golden_pixels
 from kopal.nets.describe import Shape, output_shape, parameter_shapes
 from kopal.nets.layers import Flatten, GlobalAvgPool
+from kopal.nets.net import Net
 from kopal.nets.places import cut_at
 from kopal.nets.registry import build
-from kopal.nets.weights import PRETRAINED, pretrained_weights
+from kopal.recipes import STARTS, Recipe, is_file
 from kopal.store import Store, cache_folder
 
 DEFAULT_NET = "efficientnet-lite0"
@@ -58,21 +61,29 @@ class Extraction:
 
 
 def of_net(
-    net: str = DEFAULT_NET, at: str | None = None, pool: bool = False, weights: str = "auto", seed: int = 0
+    net: str = DEFAULT_NET,
+    at: str | None = None,
+    pool: bool = False,
+    weights: str = "auto",
+    seed: int = 0,
+    download: bool = False,
+    log: Log = silent,
 ) -> Extraction:
     """What a net says of a photo at one of its layers, or before its head.
 
-    Where that is an image (C, H, W) it is flattened, or with `pool` averaged to C numbers. `weights` "none" are random,
-    by `seed`: to look at shapes and to compare with. Raises `UsageError` and `WeightsError`.
+    Where that is an image (C, H, W) it is flattened, or with `pool` averaged to C numbers. `weights` are published
+    ones ("auto", "imagenet"; fetched only where `download` says so), a file's, or "none", random by `seed`: to look at
+    shapes and to compare with. Raises `UsageError` and `WeightsError`.
     """
-    whole = build(net)
+    if is_foreign(net):
+        return _of_foreign(net, at, pool, weights, download, log)
+    whole, known, geometry, origin = _starting_point(net, weights, seed, download, log)
     body = whole.without_head() if at is None else cut_at(whole, at)
     shape = output_shape(body)
     if pool and len(shape) != 3:
         raise UsageError(
             f"--pool where net {net} gives {shape[0]} numbers", "a layer that gives an image", "leave out --pool"
         )
-    known, geometry = _starting_point(net, weights, seed)
     kept = {name: known[name] for name in parameter_shapes(body)}
     # Neither name can be a stage's: those are Python names.
     if pool:
@@ -85,9 +96,28 @@ def of_net(
         f"{net} at {at}" if at else f"{net} before its head",
         shape,
         {"net": net, "at": at or "before the head", "shape": list(shape), "pool": pool}
-        | {"weights": f"random, seed {seed}" if weights == "none" else "imagenet", "geometry": geometry.as_json()},
-        notes if weights == "none" else (),
+        | {"weights": origin or f"random, seed {seed}", "geometry": geometry.as_json()},
+        () if origin else notes,
     )
+
+
+def _of_foreign(net: str, at: str | None, pool: bool, weights: str, download: bool, log: Log) -> Extraction:
+    """A net of another package: only what it says before its head."""
+    if at is not None or pool:
+        raise UsageError(
+            f"--at or --pool with net {net}, whose layers kopal does not name",
+            "its features before the head",
+            "leave it out",
+        )
+    if weights == "none":
+        raise UsageError(
+            f"--weights none with net {net}", "published weights, or a file's", "add --download, or a file"
+        )
+    start = "imagenet" if weights == "auto" else weights
+    backbone = backbone_of(Recipe(net=net, weights=start), download, log)
+    shape = (backbone.dimension,)
+    about = {"net": net, "at": "before the head", "shape": list(shape), "pool": False, "weights": dict(backbone.origin)}
+    return Extraction(backbone, f"{net} before its head", shape, about | {"geometry": backbone.geometry.as_json()})
 
 
 def of_model(classifier: Classifier, name: str = "the model") -> Extraction:
@@ -148,21 +178,23 @@ def extract(
     return photos, rows
 
 
-def _starting_point(net: str, weights: str, seed: int) -> tuple[Mapping[str, NDArray[np.float32]], Geometry]:
-    """Weights for a whole net, and how it sees a photo."""
-    if weights not in ("auto", "imagenet", "none"):
-        raise UsageError(f"--weights {weights}", "auto, imagenet or none")
-    whole = build(net)
+def _starting_point(
+    net: str, weights: str, seed: int, download: bool, log: Log
+) -> tuple[Net, Mapping[str, NDArray[np.float32]], Geometry, dict[str, str]]:
+    """A whole net with weights, how it sees a photo, and where they come from: nowhere, if they are random."""
     if weights == "none":
         # Of the whole net even if it is cut, so that a layer has the same weights wherever the cut is.
-        return start(whole, np.random.default_rng(seed), "he"), Geometry(*whole.image)
-    if net not in PRETRAINED:
-        raise UsageError(
-            f"net {net!r} has no embedded weights",
-            f"one of: {', '.join(PRETRAINED)}",
-            "--weights none takes random ones, to look at shapes and to compare with",
-        )
-    return pretrained_weights(whole), PRETRAINED[net].geometry
+        whole = build(net)
+        return whole, start(whole, np.random.default_rng(seed), "he"), Geometry(*whole.image), {}
+    if weights not in STARTS and not is_file(weights):
+        raise UsageError(f"--weights {weights}", "auto, imagenet, none, or a file's path, such as weights.pth")
+    made = Recipe(net=net, weights="imagenet" if weights == "auto" else weights)
+    try:
+        whole, known, origin = pretrained_net(made, download, log)
+    except (UsageError, WeightsError) as error:
+        random = "--weights none takes random ones, to look at shapes and to compare with"
+        raise type(error)(error.happened, error.expected, f"{error.fix}; {random}" if error.fix else random) from error
+    return whole, known, geometry_of(made), dict(origin)
 
 
 def _pixels_note(extractor: ModelFeatures) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Cut = Annotated[str | None, typer.Option("--at", help=HELP["--at"], show_default=False)]
 Net = Annotated[str | None, typer.Option("--net", help=HELP["--net"], show_default=False)]
+Weights = Annotated[str | None, typer.Option("--weights", help=HELP["--weights features"], show_default=False)]
+Download = Annotated[bool, typer.Option("--download", help=HELP["--download"])]
 OfModel = Annotated[Path | None, typer.Option("--model", help=HELP["--model"], show_default=False)]
 NoCache = Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])]
 
@@ -25,7 +27,8 @@ def features(
     net: Net = None,
     at: Cut = None,
     pool: Annotated[bool, typer.Option("--pool", help=HELP["--pool"])] = False,
-    weights: Annotated[str | None, typer.Option("--weights", help=HELP["--weights features"])] = None,
+    weights: Weights = None,
+    download: Download = False,
     seed: Annotated[int, typer.Option("--seed", help=HELP["--seed features"], min=0)] = 0,
     model: OfModel = None,
     no_cache: NoCache = False,
@@ -41,7 +44,7 @@ def features(
 
     out = out or free_name("features.npz")
     check_features_place(out)
-    extraction = origin(model, net, at, pool, weights, seed)
+    extraction = origin(model, net, at, pool, weights, seed, download)
     with Screen() as screen:
         screen(dataset := open_dataset(data))
         tell(extraction)
@@ -62,6 +65,8 @@ def similar(
     out: Annotated[Path | None, typer.Option("--out", help=HELP["--out similar"], show_default=False)] = None,
     as_json: Json = False,
     net: Net = None,
+    weights: Weights = None,
+    download: Download = False,
     model: OfModel = None,
     no_cache: NoCache = False,
 ) -> int:
@@ -77,7 +82,7 @@ def similar(
 
     if out is not None:
         check_page_place(out)
-    extraction = origin(model, net)
+    extraction = origin(model, net, weights=weights, download=download)
     with Screen() as screen:
         log = silent if as_json else screen
         found = look_up(open_dataset(data), list(paths(queries)), extraction, top, not no_cache, log)
@@ -104,16 +109,19 @@ def origin(
     pool: bool = False,
     weights: str | None = None,
     seed: int = 0,
+    download: bool = False,
 ) -> Extraction:
     """Where the features come from, as the options say: a model file, or a net."""
     from kopal.classifier import load
+    from kopal.cli.screen import Screen
     from kopal.errors import UsageError
     from kopal.extraction import DEFAULT_NET, of_model, of_net
     from kopal.files import shown
 
     if model is None:
-        return of_net(net or DEFAULT_NET, at, pool, weights or "auto", seed)
-    said = {"--net": net, "--at": at, "--weights": weights, "--pool": pool or None}
+        with Screen() as screen:
+            return of_net(net or DEFAULT_NET, at, pool, weights or "auto", seed, download, screen)
+    said = {"--net": net, "--at": at, "--weights": weights, "--pool": pool or None, "--download": download or None}
     if unfit := [name for name, value in said.items() if value is not None]:
         raise UsageError(f"--model with {' and '.join(unfit)}", "one of them: a model file brings its own net")
     return of_model(load(model), shown(model))

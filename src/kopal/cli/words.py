@@ -89,7 +89,7 @@ HELP = {
     "--out ensemble": "The file: .onnx, new or an earlier ensemble; without it, the next free ensemble.onnx.",
     "--at": "The layer whose output is taken, such as fc7; kopal nets NET shows the names. Default: before the head.",
     "--pool": "Where the layer gives an image, take the mean of each plane; without it the image is made flat.",
-    "--weights features": "imagenet, or none: random ones, to look at shapes and to compare with.",
+    "--weights features": "imagenet, a weights file, or none: random ones, to look at shapes and to compare with.",
     "--seed features": "Draws the random weights of --weights none.",
     "--model": "Take the features of this model.onnx before its head, in place of a net's.",
     "--out features": "The file: .npz, .parquet or .csv, new or earlier; without it, the next free features.npz.",

@@ -142,7 +142,7 @@ PRESETS: Mapping[str, Augment] = MappingProxyType(
         "none": Augment(),
         # Shifts alone leave digits and letters what they are; mirrors do not.
         "light": Augment(shift=0.125),
-        "medium": Augment(flip=0.5, shift=0.125, colour=0.1),
+        "medium": Augment(flip=0.5, shift=0.125, colour=0.1, erase=0.25),
         "strong": Augment(flip=0.5, shift=0.125, resized_crop=(0.35, 4 / 3), colour=0.3, erase=0.25, mixup=0.2),
     }
 )
