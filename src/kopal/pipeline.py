@@ -81,7 +81,7 @@ def train(
         spent = perf_counter() - started
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
         details = _details(fitted, temperature, photos, rows)
-        run.write(used_knobs(recipe), details | ({"advice": advice.as_json()} if advice else {}))
+        run.write(used_knobs(recipe), details | ({"advice": advice.as_json()} if advice else {}), photos)
     log(run)
     if advice:
         log(advice)

@@ -14,6 +14,7 @@ import numpy as np
 
 from kopal.arrays import Labels, Probabilities
 from kopal.classifier import Classifier
+from kopal.datasets import Labelled
 from kopal.errors import Diverged, OutputError
 from kopal.evaluate import Report
 from kopal.files import shown, write_csv, write_json
@@ -22,6 +23,8 @@ from kopal.fit.loop import Epoch
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
 
+PHOTOS = "photos.csv"
+"""The file, inside a run's folder, that lists every photo that was read: its part, and the sha256 to know it by."""
 CHECKPOINT = "checkpoint"
 """The folder, inside a run's, of a training that is not finished."""
 
@@ -54,7 +57,7 @@ class Run:
         """The file model.onnx."""
         return self.folder / "model.onnx"
 
-    def write(self, recipe: dict[str, Any], details: dict[str, Any]) -> None:
+    def write(self, recipe: dict[str, Any], details: dict[str, Any], photos: Labelled) -> None:
         """The files of the folder; `recipe` holds the knobs that were used, `details` join the report's numbers.
 
         Raises `OutputError`.
@@ -68,6 +71,7 @@ class Run:
             ("path", "truth", "predicted", "probability"),
             prediction_rows(self.answers, self.classifier.classes),
         )
+        write_csv(self.folder / PHOTOS, ("path", "class", "part", "sha256"), photo_rows(photos))
         if self.history:
             names = [field.name for field in fields(Epoch)]
             write_csv(
@@ -91,6 +95,12 @@ def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[
     sure = np.take_along_axis(answers.probabilities, best[:, None], axis=1)[:, 0]
     for name, label, said, probability in zip(answers.names, answers.labels, best, sure, strict=True):
         yield name, classes[label], classes[said], f"{probability:.6f}"
+
+
+def photo_rows(photos: Labelled) -> Iterator[tuple[str, str, str, str]]:
+    """(path, class, part, sha256) per photo, as photos.csv has them."""
+    for name, label, part, digest in zip(photos.names, photos.labels, photos.parts, photos.digests, strict=True):
+        yield name, photos.classes[label], str(part), digest.hex()
 
 
 @contextlib.contextmanager

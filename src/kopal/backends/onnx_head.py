@@ -32,15 +32,22 @@ def before_head(model: onnx.ModelProto) -> onnx.ModelProto:
     return body
 
 
-def _head_input(graph: onnx.GraphProto) -> str:
+def head_node(graph: onnx.GraphProto) -> onnx.NodeProto | None:
+    """The last linear layer, if all that the scores are made of goes through it."""
     nodes = needed(graph, "scores")
     varying = _behind(nodes, "pixels")
     for node in reversed(nodes):
         # A layer multiplies what depends on the photo with what does not.
         if node.op_type in LINEAR and node.input[0] in varying and node.input[1] not in varying:
             if node.input[0] != "pixels" and "scores" not in _behind(nodes, "pixels", without=node.input[0]):
-                return str(node.input[0])
+                return node
             break
+    return None
+
+
+def _head_input(graph: onnx.GraphProto) -> str:
+    if node := head_node(graph):
+        return str(node.input[0])
     raise UsageError(
         "the graph shows no features: no last linear layer sees all that its scores are made of",
         "a model with one linear head: a Gemm or MatMul node before the scores",

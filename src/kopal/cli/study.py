@@ -1,4 +1,4 @@
-"""The commands to study with: nets, descent, explain."""
+"""The commands to study with: nets, descent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from kopal.cli.everyday import Model
 from kopal.cli.words import HELP
 
 Differences = Literal["forward", "central"]
@@ -86,19 +85,3 @@ def descent(
         say(line)
     write_bytes(plot, descent_picture(f, taken, formula, f.variables, kind))
     say(f"drawn in {shown(plot)}")
-
-
-def explain(
-    model: Model,
-    out: Annotated[Path | None, typer.Option("--out", help=HELP["--out templates"], show_default=False)] = None,
-) -> None:
-    from kopal.classifier import load
-    from kopal.cli.output import free_name, say, shown
-    from kopal.files import write_bytes
-    from kopal.report.formats import picture_kind
-    from kopal.report.templates import classifier_picture
-
-    out = out or free_name("templates.png")
-    kind = picture_kind(out)
-    write_bytes(out, classifier_picture(load(model), kind))
-    say(f"drawn in {shown(out)}")
