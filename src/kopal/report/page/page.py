@@ -16,6 +16,7 @@ from kopal.report.page.sections.data import data
 from kopal.report.page.sections.learning import growth, learning
 from kopal.report.page.sections.provenance import provenance
 from kopal.report.page.sections.summary import summary
+from kopal.report.page.sections.trust import trust
 from kopal.report.page.sections.weights import weights
 from kopal.report.page.thumbnails import Thumbnails
 
@@ -35,6 +36,7 @@ def run_page(folder: Path, source: Source | None, title: str = "") -> str:
         answers.answers(facts, thumbnails),
         answers.classes(facts),
         mistakes.mistakes(facts, source, thumbnails, near),
+        trust(facts),
         weights(facts),
         data(facts),
         learning(facts),
