@@ -37,7 +37,7 @@ def confused(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = make_photos(tmp_path_factory.mktemp("confused") / "photos", ("one", "two"), 10)
     (folder / "other").mkdir()
     for number in range(10):
-        draw(0, 100 + number).save(folder / "other" / f"{number}.jpg")
+        draw(0, 100 + number).save(folder / "other" / f"{number}.jpg", quality=92)
     (folder / "one" / "broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
     return train(folder, tmp_path_factory.mktemp("runs") / "confused", QUICK)
 

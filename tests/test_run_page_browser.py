@@ -26,7 +26,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = make_photos(tmp_path_factory.mktemp("data") / "photos", ("one", "two"), 10)
     (folder / "<img src=x onerror=alert(1)>").mkdir()
     for number in range(10):
-        draw(0, 100 + number).save(folder / "<img src=x onerror=alert(1)>" / f"{number}.jpg")
+        draw(0, 100 + number).save(folder / "<img src=x onerror=alert(1)>" / f"{number}.jpg", quality=92)
     run: Path = train(folder, tmp_path_factory.mktemp("runs") / "run", QUICK).folder
     return (run / "report.html").resolve().as_uri()
 

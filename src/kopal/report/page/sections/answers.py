@@ -47,7 +47,7 @@ def _some(facts: Facts, was: int, said: int) -> tuple[Answer, ...]:
 
 def _matrix(facts: Facts) -> str:
     opened = {*shown_cells(facts)}
-    rows = []
+    rows: list[list[Cell | str]] = []
     for was, name in enumerate(facts.classes):
         count = int(facts.confusion[was].sum())
         cells = (_cell(facts, was, said, count, (was, said) in opened) for said in range(len(facts.classes)))
@@ -72,7 +72,7 @@ def _cell(facts: Facts, was: int, said: int, of: int, opens: bool) -> Cell:
 
 
 def _list(facts: Facts) -> str:
-    rows = []
+    rows: list[list[Cell | str]] = []
     for was, said in shown_cells(facts):
         if was != said:
             count, of = len(facts.cells[was, said]), int(facts.confusion[was].sum())
@@ -108,7 +108,7 @@ def last(path: str) -> str:
 
 def classes(facts: Facts) -> str:
     """Each class's recall and precision with their intervals."""
-    rows = []
+    rows: list[list[Cell | str]] = []
     for at, row in enumerate(facts.report["per_class"]):
         hit, was, said = (
             int(count) for count in (facts.confusion[at, at], facts.confusion[at].sum(), facts.confusion[:, at].sum())

@@ -25,7 +25,7 @@ def _counts(facts: Facts) -> str:
     parts = [part for part in PARTS if any(photo.part == part for photo in facts.photos)]
     total = {name: sum(counts[name, part] for part in parts) for name in facts.classes}
     most = max(total.values())
-    rows = []
+    rows: list[list[Cell | str]] = []
     for name in facts.classes:
         own = [number(counts[name, part], spaced(counts[name, part])) for part in parts]
         together = [number(total[name], spaced(total[name]))] if len(parts) > 1 else []

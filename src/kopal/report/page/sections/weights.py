@@ -39,8 +39,8 @@ def coloured(template: NDArray[np.float64]) -> NDArray[np.uint8]:
     strongest = float(np.quantile(np.abs(template), 0.995)) or float(np.abs(template).max()) or 1.0
     share = (template / strongest).clip(-1, 1)
     if template.shape[2] == 3:
-        return np.round(127.5 + 127.5 * share).astype(np.uint8)
+        return np.asarray(np.round(127.5 + 127.5 * share), np.uint8)
     white = np.ones(3)
     colour = np.where(share > 0, np.array([0.70, 0.09, 0.17]), np.array([0.13, 0.40, 0.67]))
     mixed = white + np.abs(share) * (colour - white)
-    return np.round(255 * mixed).astype(np.uint8)
+    return np.asarray(np.round(255 * mixed), np.uint8)
