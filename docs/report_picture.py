@@ -7,6 +7,7 @@ The photos are FashionMNIST's (MIT), from Debian's dataset-fashion-mnist; chromi
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -25,7 +26,8 @@ def main() -> None:
         page, picture = (run.folder / "report.html").resolve(), Path(folder) / "page.png"
         look = ["--headless=new", "--no-sandbox", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}"]
         profile = f"--user-data-dir={folder}/profile"
-        subprocess.run(["chromium", *look, profile, f"--screenshot={picture}", page.as_uri()], check=True)
+        browser = [shutil.which("chromium") or "chromium", *look, profile]
+        subprocess.run([*browser, f"--screenshot={picture}", page.as_uri()], check=True)  # noqa: S603 - our own page
         with Image.open(picture) as image:
             # Few colours: the page is flat, and the picture goes into the repository.
             image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(OUT, optimize=True)

@@ -35,6 +35,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 def opened(browser: Any, address: str) -> Any:
     browser.get_log("browser")
     browser.get_log("performance")
+    # A page that still scrolls cannot be clicked.
+    still = {"name": "prefers-reduced-motion", "value": "reduce"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [still]})
     browser.get("about:blank")
     browser.get(address)
     return browser

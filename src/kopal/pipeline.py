@@ -84,8 +84,8 @@ def train(
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
         details = _details(fitted, temperature, photos, rows)
         details |= {"advice": advice.as_json()} if advice else {}
-        run.write(used_knobs(recipe), details | {"data": whereabouts(dataset.origin)}, photos)
-        write_text(folder / PAGE, run_page(folder, dataset.source, dataset.title))
+        run.write(used_knobs(recipe), details | {"title": dataset.title, "data": whereabouts(dataset.origin)}, photos)
+        write_text(folder / PAGE, run_page(folder, dataset.source))
     log(run)
     if advice:
         log(advice)

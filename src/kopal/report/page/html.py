@@ -19,9 +19,9 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def spaced(count: int) -> str:
-    """3068 → 3 068, with a space that does not break the line."""
-    return f"{count:,}".replace(",", "\u202f")
+def grouped(count: int) -> str:
+    """3068 → 3,068."""
+    return f"{count:,}"
 
 
 def between(interval: Sequence[float]) -> str:
@@ -48,7 +48,9 @@ def table(
     caption: str, heads: Sequence[str], rows: Iterable[Sequence[Cell | str]], *, sortable: bool = False, look: str = ""
 ) -> str:
     """A table with a caption; the first cell of each row names it. Strings are anyone's text."""
-    top = "".join(_head(head, sortable) for head in heads)
+    rows = list(rows)
+    numeric = [isinstance(cell, Cell) and cell.look == "number" for cell in rows[0]] if rows else [False] * len(heads)
+    top = "".join(_head(head, sortable, is_number) for head, is_number in zip(heads, numeric, strict=True))
     body = "".join(
         "<tr>" + "".join(_cell(cell, first=not at) for at, cell in enumerate(row)) + "</tr>\n" for row in rows
     )
@@ -59,9 +61,10 @@ def table(
     )
 
 
-def _head(text: str, sortable: bool) -> str:
+def _head(text: str, sortable: bool, is_number: bool) -> str:
     inside = f'<button type="button">{plain(text)}</button>' if sortable else plain(text)
-    return f'<th scope="col">{inside}</th>'
+    look = ' class="number"' if is_number else ""
+    return f'<th scope="col"{look}>{inside}</th>'
 
 
 def _cell(cell: Cell | str, first: bool) -> str:

@@ -23,7 +23,7 @@ from kopal.report.page.thumbnails import Thumbnails
 GENERATOR = '<meta name="generator" content="kopal report">'
 
 
-def run_page(folder: Path, source: Source | None, title: str = "") -> str:
+def run_page(folder: Path, source: Source | None) -> str:
     """A run folder → its page; without a `source` of the photos, words stand in the place of pictures.
 
     The same run gives the same page. Raises `UsageError` for a folder that holds no finished run.
@@ -43,7 +43,7 @@ def run_page(folder: Path, source: Source | None, title: str = "") -> str:
         growth(facts),
         provenance(facts),
     ]
-    return document(title or folder.resolve().name, [part for part in sections if part])
+    return document(facts.report.get("title", folder.resolve().name), [part for part in sections if part])
 
 
 def document(title: str, sections: list[str]) -> str:

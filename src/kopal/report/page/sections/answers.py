@@ -7,7 +7,7 @@ from math import sqrt
 
 from kopal.metrics import wilson
 from kopal.report.page.facts import Answer, Facts
-from kopal.report.page.html import Cell, bar, between, number, paragraph, percent, plain, section, spaced, table
+from kopal.report.page.html import Cell, bar, between, grouped, number, paragraph, percent, plain, section, table
 from kopal.report.page.thumbnails import Thumbnails
 
 MOST_CLASSES = 30
@@ -51,7 +51,7 @@ def _matrix(facts: Facts) -> str:
     for was, name in enumerate(facts.classes):
         count = int(facts.confusion[was].sum())
         cells = (_cell(facts, was, said, count, (was, said) in opened) for said in range(len(facts.classes)))
-        rows.append([name, *cells, number(count, spaced(count))])
+        rows.append([name, *cells, number(count, grouped(count))])
     heads = ["is ↓   taken for →", *facts.classes, "photos"]
     return table("Confusion matrix", heads, rows, look="matrix")
 
@@ -77,7 +77,7 @@ def _list(facts: Facts) -> str:
         if was != said:
             count, of = len(facts.cells[was, said]), int(facts.confusion[was].sum())
             link = f'<a href="#cell-{was}-{said}">{count}</a>'
-            rows.append([facts.classes[was], facts.classes[said], Cell(link, count, "number"), number(of, spaced(of))])
+            rows.append([facts.classes[was], facts.classes[said], Cell(link, count, "number"), number(of, grouped(of))])
     return table("Most frequent confusions", ["is", "taken for", "photos", "of"], rows, look="matrix") if rows else ""
 
 
@@ -87,7 +87,7 @@ def _photos(facts: Facts, cell: tuple[int, int], thumbnails: Thumbnails) -> str:
     truth, meant = facts.classes[was], facts.classes[said]
     title = f"{truth}, named right" if was == said else f"{truth}, taken for {meant}"
     which = "the least sure of " if was == said else "the surest of "
-    photos = f"{spaced(len(all_of_it))} photo{'s' if len(all_of_it) > 1 else ''}"
+    photos = f"{grouped(len(all_of_it))} photo{'s' if len(all_of_it) > 1 else ''}"
     count = which + photos if len(some) < len(all_of_it) else photos
     items = "".join(
         f"<li>{thumbnails.picture(answer.path, f'{truth}, named {meant}')}"
@@ -117,7 +117,7 @@ def classes(facts: Facts) -> str:
         rows.append(
             [
                 row["class"],
-                number(row["n"], spaced(row["n"])),
+                number(row["n"], grouped(row["n"])),
                 number(row["recall"], percent(row["recall"]) + bar(row["recall"])),
                 number(found[0], between(found)),
                 number(row["precision"], percent(row["precision"]) + bar(row["precision"])),

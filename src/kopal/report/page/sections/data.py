@@ -7,7 +7,7 @@ from collections import Counter
 from kopal.datasets import PARTS
 from kopal.files import shown
 from kopal.report.page.facts import Facts
-from kopal.report.page.html import Cell, bar, number, paragraph, section, spaced, table
+from kopal.report.page.html import Cell, bar, grouped, number, paragraph, section, table
 
 MOST_LEFT_OUT = 50
 IN_WORDS = {"train": "to learn from", "calibration": "to calibrate", "test": "to judge by"}
@@ -27,9 +27,9 @@ def _counts(facts: Facts) -> str:
     most = max(total.values())
     rows: list[list[Cell | str]] = []
     for name in facts.classes:
-        own = [number(counts[name, part], spaced(counts[name, part])) for part in parts]
-        together = [number(total[name], spaced(total[name]))] if len(parts) > 1 else []
-        rows.append([shown(name), *own, *together, Cell(bar(total[name] / most))])
+        own = [number(counts[name, part], grouped(counts[name, part])) for part in parts]
+        together = [number(total[name], grouped(total[name]))] if len(parts) > 1 else []
+        rows.append([shown(name), *own, *together, Cell(bar(total[name] / most), total[name])])
     heads = [
         "class",
         *(IN_WORDS[part] for part in parts),
@@ -41,7 +41,7 @@ def _counts(facts: Facts) -> str:
         if len(parts) > 1
         else (" Every photo is learned from; before, each was judged by a model that had seen neither it nor a twin.")
     )
-    words = f"{spaced(len(facts.photos))} photos in {len(facts.classes)} classes could be read.{used}"
+    words = f"{grouped(len(facts.photos))} photos in {len(facts.classes)} classes could be read.{used}"
     return paragraph(words) + table("Photos of each class", heads, rows, sortable=True)
 
 
@@ -53,7 +53,7 @@ def _left_out(facts: Facts) -> str:
     more = f" (the first {MOST_LEFT_OUT}; all are in ledger.csv)" if len(rows) > MOST_LEFT_OUT else ""
     files = "file" if len(rows) == 1 else "files"
     return table(
-        f"{spaced(len(rows))} {files} could not be read and are left out{more}",
+        f"{grouped(len(rows))} {files} could not be read and are left out{more}",
         ["file", "class", "kind", "why"],
         shown_rows,
     )

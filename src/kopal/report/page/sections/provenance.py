@@ -8,7 +8,7 @@ from typing import Any
 
 from kopal.model_file import in_words
 from kopal.report.page.facts import Facts
-from kopal.report.page.html import paragraph, plain, section, spaced
+from kopal.report.page.html import grouped, paragraph, plain, section
 
 
 def provenance(facts: Facts) -> str:
@@ -18,7 +18,7 @@ def provenance(facts: Facts) -> str:
     more = " …" if len(facts.classes) > 20 else ""
     rows: list[tuple[str, str]] = [
         ("answers with", f"one of {len(facts.classes)} names: {', '.join(facts.classes[:20])}{more}"),
-        ("learned from", f"{spaced(learned)} photos, and knows nothing but what was on them"),
+        ("learned from", f"{grouped(learned)} photos, and knows nothing but what was on them"),
         ("net", card.net),
         ("takes", in_words(card.geometry)),
         ("temperature", f"{card.temperature:.4g}"),

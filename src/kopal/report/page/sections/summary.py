@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kopal.report.page.facts import Facts
-from kopal.report.page.html import between, paragraph, percent, plain, section, spaced
+from kopal.report.page.html import between, grouped, paragraph, percent, plain, section
 
 
 def summary(facts: Facts) -> str:
@@ -17,14 +17,10 @@ def sentences(facts: Facts) -> list[str]:
     """How good, where it fails, what next."""
     report = facts.report
     n, majority = report["n"], report["majority"]
-    how = (
-        "that were kept aside"
-        if report["measured_on"] == "test part"
-        else "each judged by a model that had not seen it"
-    )
+    how = " that were kept aside" if report["measured_on"] == "test part" else ", each judged by a model new to it"
     said = [
         (
-            f"Of {spaced(n)} photos, {how}, {percent(report['accuracy'])} are named right "
+            f"Of {grouped(n)} photos{how}, {percent(report['accuracy'])} are named right "
             f"(95 % interval {between(report['interval'])}); always naming the largest class would get "
             f"{percent(majority)}."
         )
@@ -42,7 +38,8 @@ def sentences(facts: Facts) -> list[str]:
     else:
         said.append("Not one of them is named wrong.")
     if advice := report.get("advice"):
-        said.append(f"What next: {advice['sentences'][1]}; {advice['sentences'][-1]}.")
+        more = f"; {advice['sentences'][-1]}" if "learning_curve" in advice else ""
+        said.append(f"What next: {advice['sentences'][1]}{more}.")
     return said
 
 
@@ -51,7 +48,7 @@ def _cards(facts: Facts) -> str:
     rows = [
         (percent(report["accuracy"]), f"right, {between(report['interval'])}"),
         (percent(report["majority"]), "by naming the largest class"),
-        (spaced(report["n"]), "photos judged"),
+        (grouped(report["n"]), "photos judged"),
         (f"{report['log_loss']:.3f}", f"log loss; guessing has {np.log(len(facts.classes)):.2f}"),
         (f"{facts.classifier.size / 1e6:.1f} MB", "model.onnx"),
         (f"{report['seconds']:.0f} s", "to train"),

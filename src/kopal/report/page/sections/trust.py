@@ -7,7 +7,7 @@ from typing import Any
 
 from kopal.report.page.chart import Axis, Dot, Dots, Line, chart
 from kopal.report.page.facts import Facts
-from kopal.report.page.html import between, listing, percent, section, spaced
+from kopal.report.page.html import between, grouped, listing, percent, section
 
 
 def trust(facts: Facts) -> str:
@@ -42,7 +42,7 @@ def _covered(report: Mapping[str, Any]) -> str:
     kept = "kept" if found["kept"] else "not kept"
     return (
         f"Promised: the list that it answers with holds the true name for {percent(found['promised'], 0)} of photos. "
-        f"Found: {percent(found['found'])} of {spaced(found['n'])}, band {between(found['band'])}: {kept}. It answers "
+        f"Found: {percent(found['found'])} of {grouped(found['n'])}, band {between(found['band'])}: {kept}. It answers "
         f"with one name for {percent(found['one'], 0)}, with several for {percent(found['several'], 0)}, and is unsure "
         f"of {percent(found['unsure'], 0)}."
     )
