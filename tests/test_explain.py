@@ -21,8 +21,9 @@ from kopal.nets.describe import parameter_shapes
 from kopal.nets.garment import garment
 from kopal.nets.linear import linear
 from kopal.report.plane import COLOURS, plane_picture, segment
-from kopal.report.templates import classifier_picture, linear_weights, templates_picture
+from kopal.report.templates import classifier_picture, templates_picture
 from kopal.run import Run
+from kopal.templates import linear_weights
 
 Kopal = Callable[..., tuple[int, str, str]]
 

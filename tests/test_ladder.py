@@ -11,9 +11,10 @@ import pytest
 from conftest import CLASSES, make_photos
 from kopal import ladder
 from kopal.datasets import open_dataset
-from kopal.ladder import Rung, Step, climb, in_parts, majority
+from kopal.ladder import climb, in_parts, majority
 from kopal.report.ladder_plot import ladder_picture
 from kopal.report.ladder_table import rung_line
+from kopal.rungs import Rung, Step
 
 Kopal = Callable[..., tuple[int, str, str]]
 LOW = (Step("linear on pixels", {"net": "linear", "image_size": 16}, 0.5), Step("frozen features", {}, 1.0))

@@ -6,11 +6,12 @@ import csv
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 import numpy as np
 
 from kopal import images
-from kopal.arrays import Pixels
+from kopal.arrays import Features, Pixels
 from kopal.attribution import Attribution, Attributor
 from kopal.classifier import Classifier
 from kopal.errors import UsageError
@@ -21,6 +22,7 @@ from kopal.similar import nearest
 from kopal.store import Store, cache_folder
 
 NEAREST = 3
+NOT_KEPT = "their features are not in the cache; kopal similar PHOTOS photo.jpg --model model.onnx computes them"
 
 
 @dataclass(frozen=True)
@@ -68,30 +70,64 @@ def explain(
     ranked = tuple((classifier.classes[index], float(probabilities[index])) for index in order)
     explained = label if label is not None else classifier.predict(pixels[None])[0]
     attribution = Attributor(classifier).map(pixels, classifier.classes.index(explained))
-    near, compared, note = _near(classifier, pixels, run)
-    return Explanation(photo, pixels, ranked, explained, attribution, near, compared, note)
+    around = Neighbourhood(classifier, run)
+    near = around.near(pixels)
+    return Explanation(photo, pixels, ranked, explained, attribution, near, around.compared, around.note)
 
 
-def _near(classifier: Classifier, pixels: Pixels, run: Path | None) -> tuple[tuple[Learned, ...], int, str]:
-    """The nearest photos of the run's train part, by features that the cache still has."""
-    again = "kopal similar PHOTOS photo.jpg --model model.onnx computes them"
-    if run is None or not (run / PHOTOS).is_file():
-        return (), 0, f"no nearest photos: {PHOTOS} of the run is not beside the model"
-    try:
-        extractor = ModelFeatures(classifier)
-    except UsageError as error:
-        return (), 0, f"no nearest photos: {error.happened}"
-    rows = {bytes.fromhex(row["sha256"]): row for row in _rows(run / PHOTOS) if row["part"] == "train"}
-    with closing(Store(cache_folder(), extractor.context)) as store:
-        known = store.get(list(rows))
-        fault = store.fault
-    if not known:
-        return (), 0, f"no nearest photos: {fault or f'their features are not in the cache; {again}'}"
-    digests = list(known)
-    asked = extractor.features(pixels[None])
-    places, cosines = nearest(np.stack([known[digest] for digest in digests]), asked, NEAREST)
-    found = [(rows[digests[place]], float(cosine)) for place, cosine in zip(places[0], cosines[0], strict=True)]
-    return tuple(Learned(row["path"], row["class"], cosine) for row, cosine in found), len(known), ""
+@final
+class Neighbourhood:
+    """The photos of a run that its model has learned from, by features that the cache still has.
+
+    `compared` says how many; where there are none, `note` says why.
+    """
+
+    def __init__(self, classifier: Classifier, run: Path | None) -> None:
+        self.note, self._rows, self._digests = "", [], []
+        self._features = np.empty((0, 0), np.float32)
+        self._known: dict[bytes, Features] = {}
+        if run is None or not (run / PHOTOS).is_file():
+            self.note = f"no nearest photos: {PHOTOS} of the run is not beside the model"
+            return
+        try:
+            self._extractor = ModelFeatures(classifier)
+        except UsageError as error:
+            self.note = f"no nearest photos: {error.happened}"
+            return
+        rows = {bytes.fromhex(row["sha256"]): row for row in _rows(run / PHOTOS)}
+        with closing(Store(cache_folder(), self._extractor.context)) as store:
+            self._known = store.get(list(rows))
+            fault = store.fault
+        learned = [digest for digest in self._known if rows[digest]["part"] == "train"]
+        if not learned:
+            self.note = f"no nearest photos: {fault or NOT_KEPT}"
+            return
+        self._digests, self._rows = learned, [rows[digest] for digest in learned]
+        self._features = np.stack([self._known[digest] for digest in learned])
+
+    @property
+    def compared(self) -> int:
+        """How many photos are compared with."""
+        return len(self._rows)
+
+    def near(self, pixels: Pixels, count: int = NEAREST) -> tuple[Learned, ...]:
+        """The nearest photos to pixels (H, W, C), nearest first."""
+        return self._nearest(self._extractor.features(pixels[None])[0], count) if self._rows else ()
+
+    def near_photo(self, digest: bytes, count: int = NEAREST) -> tuple[Learned, ...]:
+        """The nearest photos to one of the run's own, itself and its equals left out."""
+        if not self._rows or digest not in self._known:
+            return ()
+        found = self._nearest(self._known[digest], count + 1)
+        own = dict(zip(self._digests, self._rows, strict=True)).get(digest)
+        return tuple(one for one in found if own is None or one.path != own["path"])[:count]
+
+    def _nearest(self, asked: Features, count: int) -> tuple[Learned, ...]:
+        places, cosines = nearest(self._features, asked[None], count)
+        return tuple(
+            Learned(self._rows[place]["path"], self._rows[place]["class"], float(cosine))
+            for place, cosine in zip(places[0], cosines[0], strict=True)
+        )
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

@@ -10,11 +10,10 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from kopal.metrics import wilson
 from kopal.parallel import chunks, ordered
 from kopal.pipeline import train
 from kopal.recipes import Recipe, recipe
+from kopal.rungs import STEPS, Rung, Step
 from kopal.splits import parts, together
 
 CHUNK = 64
@@ -35,44 +35,8 @@ SHORTEST = 2.0
 """Seconds that a rung needs at the least to be worth a try."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """One rung to climb: its name, the knobs of its recipe, and the share of the time left that it may take."""
-
-    name: str
-    knobs: dict[str, Any]
-    share: float
-
-
-STEPS = (
-    Step("linear on pixels", {"net": "linear", "image_size": 32}, 0.1),
-    Step("perceptron", {"net": "mlp", "image_size": 32}, 0.1),
-    Step("small convolutional net", {"net": "resnet9", "image_size": 32, "augment": "medium"}, 0.35),
-    Step("frozen features", {}, 1.0),
-    Step("fine-tuned", {"tune": "last:4"}, 1.0),
-)
-"""From the least to the most; a step's seconds that are left over go to the steps after it."""
-
 EPOCHS = 20
 """Passes over the photos of a rung that starts from random weights, where no budget ends it before."""
-
-
-@dataclass(frozen=True)
-class Rung:
-    """A step as it went: accuracy on the test part, its 95 % interval, seconds, parameters; or why it is missing."""
-
-    name: str
-    accuracy: float
-    interval: tuple[float, float]
-    n: int
-    seconds: float
-    parameters: int
-    folder: str = ""
-    left_out: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**vars(self), "interval": list(self.interval)}
 
 
 def climb(

@@ -22,6 +22,7 @@ from kopal.datasets import PARTS, Dataset, Labelled, check_learnable, open_datas
 from kopal.errors import UsageError
 from kopal.evaluate import Report, evaluate
 from kopal.features import Photos
+from kopal.files import write_text
 from kopal.fingerprints import fingerprint
 from kopal.fit.fitted import Fitted
 from kopal.fit.lr_finder import Sweep
@@ -30,7 +31,8 @@ from kopal.ledger import LedgerRow
 from kopal.log import Log, silent
 from kopal.model_file import Card
 from kopal.recipes import Recipe
-from kopal.run import Answers, Run, reserved
+from kopal.report.page import run_page, whereabouts
+from kopal.run import PAGE, Answers, Run, reserved
 from kopal.ways import (
     Circumstances,
     fine_tunes,
@@ -81,7 +83,9 @@ def train(
         spent = perf_counter() - started
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
         details = _details(fitted, temperature, photos, rows)
-        run.write(used_knobs(recipe), details | ({"advice": advice.as_json()} if advice else {}), photos)
+        details |= {"advice": advice.as_json()} if advice else {}
+        run.write(used_knobs(recipe), details | {"title": dataset.title, "data": whereabouts(dataset.origin)}, photos)
+        write_text(folder / PAGE, run_page(folder, dataset.source))
     log(run)
     if advice:
         log(advice)

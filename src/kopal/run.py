@@ -25,6 +25,7 @@ from kopal.recipes import Recipe
 
 PHOTOS = "photos.csv"
 """The file, inside a run's folder, that lists every photo that was read: its part, and the sha256 to know it by."""
+PAGE = "report.html"
 CHECKPOINT = "checkpoint"
 """The folder, inside a run's, of a training that is not finished."""
 

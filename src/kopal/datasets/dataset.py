@@ -70,7 +70,8 @@ class Dataset:
     """`names[i]` is a photo's path, `labels[i]` its place in `classes`, `parts[i]` the part that its owner put it in.
 
     `title` names the set on screen and in file names, `notes` tells its owner what was left aside. `groups[i]`, if the
-    owner said so, is what the photo shares with others, an animal, a patient, a film; None with none.
+    owner said so, is what the photo shares with others, an animal, a patient, a film; None with none. `origin` is what
+    the set was opened by, as it was typed: a path, with which a folder's names begin, or a name of `NAMED`.
     """
 
     title: str
@@ -81,6 +82,7 @@ class Dataset:
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
     groups: tuple[str | None, ...] = ()
+    origin: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -117,6 +119,7 @@ class Dataset:
             tuple(self.parts[index] for index in indices),
             self.notes,
             tuple(self.groups[index] for index in indices) if self.groups else (),
+            self.origin,
         )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from kopal.ladder import Rung
 from kopal.report.figure import rendered
+from kopal.rungs import Rung
 
 INK, QUIET, CURVE = "#222222", "#666666", "#1f4e79"
 LEAST_SECONDS = 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kopal.ladder import STEPS, Rung
+from kopal.rungs import STEPS, Rung
 
 WIDTH = max(len(step.name) for step in STEPS)
 HEAD = f"{'':{WIDTH}}  accuracy  95 % interval     gain  seconds   parameters"

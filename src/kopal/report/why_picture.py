@@ -8,18 +8,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kopal import images
-from kopal.arrays import Pixels
 from kopal.attribution import Attribution
 from kopal.errors import UnreadableImage
 from kopal.explain import Explanation, Learned
 from kopal.images import FULL_SIDE, Geometry
 from kopal.report.figure import rendered
 from kopal.report.formats import caption
+from kopal.report.overlay import overlaid
 
 INK, QUIET, BAR, OTHER = "#222222", "#666666", "#1f4e79", "#b7c3d0"
-FOR, AGAINST = (0.80, 0.10, 0.05), (0.10, 0.30, 0.80)
-STRENGTH = 0.62
-"""How much of a place's colour the strongest evidence takes."""
 THUMBNAIL = 192
 
 
@@ -43,17 +40,6 @@ def why_picture(found: Explanation, kind: str = "png") -> bytes:
         else:
             axes.set_axis_off()
     return rendered(figure, kind)
-
-
-def overlaid(pixels: Pixels, attribution: Attribution) -> NDArray[np.float64]:
-    """A photo (H, W, C) under its map → (H, W, 3) in 0..1: grey, red where it speaks for the class, blue against."""
-    height, width, _ = pixels.shape
-    grey = pixels.mean(axis=2, keepdims=True) / 255
-    worth = attribution.stretched(height, width)
-    strongest = float(np.abs(worth).max()) or 1.0
-    share = np.abs(worth)[..., None] / strongest * STRENGTH
-    colour = np.where(worth[..., None] > 0, np.array(FOR), np.array(AGAINST))
-    return np.asarray(grey * (1 - share) + colour * share)
 
 
 def _key(attribution: Attribution) -> str:

@@ -1,0 +1,117 @@
+"""What a run folder holds, read back: a page is made of files, so it can be made again at any time."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kopal.classifier import Classifier, load
+from kopal.errors import UsageError
+from kopal.files import shown
+from kopal.run import PHOTOS
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said of a photo that had not been learned from, and what it is."""
+
+    path: str
+    truth: str
+    said: str
+    probability: float
+
+    @property
+    def right(self) -> bool:
+        """Whether that was right."""
+        return self.truth == self.said
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo that was read: its class, its part, its sha256."""
+
+    path: str
+    label: str
+    part: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run's files as values. `report` and `recipe` are report.json and recipe.json as they are."""
+
+    folder: Path
+    report: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    classifier: Classifier
+    answers: tuple[Answer, ...]
+    photos: tuple[Photo, ...]
+    history: tuple[Mapping[str, float], ...]
+    left_out: tuple[Mapping[str, str], ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.classifier.classes
+
+    @cached_property
+    def cells(self) -> Mapping[tuple[int, int], tuple[Answer, ...]]:
+        """The answers of each cell of the confusion matrix, (true class, said), the surest first."""
+        place = {name: index for index, name in enumerate(self.classes)}
+        found: dict[tuple[int, int], list[Answer]] = {}
+        for answer in sorted(self.answers, key=lambda answer: -answer.probability):
+            found.setdefault((place[answer.truth], place[answer.said]), []).append(answer)
+        return {cell: tuple(answers) for cell, answers in found.items()}
+
+    @cached_property
+    def confusion(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """(K, K), a row per true class."""
+        return np.array(self.report["confusion"], np.int64)
+
+
+def read_facts(folder: Path) -> Facts:
+    """A run folder's files. Raises `UsageError` where they are not there or not a run's, `ModelFileError`."""
+    if not (folder / "report.json").is_file():
+        raise UsageError(
+            f"{shown(folder)} holds no finished run: report.json is missing",
+            "a folder that kopal train wrote",
+            "kopal train PHOTOS makes one",
+        )
+    try:
+        report, recipe = (json.loads((folder / name).read_bytes()) for name in ("report.json", "recipe.json"))
+        answers = tuple(
+            Answer(row["path"], row["truth"], row["predicted"], float(row["probability"]))
+            for row in _rows(folder / "predictions.csv")
+        )
+        listed = _rows(folder / PHOTOS) if (folder / PHOTOS).exists() else []
+        photos = tuple(Photo(row["path"], row["class"], row["part"], row["sha256"]) for row in listed)
+        kept = _rows(folder / "history.csv") if (folder / "history.csv").exists() else []
+        history = tuple({name: _number(value) for name, value in row.items()} for row in kept)
+        left_out = tuple(_rows(folder / "ledger.csv"))
+        facts = Facts(folder, report, recipe, load(folder / "model.onnx"), answers, photos, history, left_out)
+        if tuple(report["classes"]) != facts.classes or {answer.truth for answer in answers} - {*facts.classes}:
+            raise ValueError("report.json, predictions.csv and model.onnx name other classes")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
+        raise UsageError(
+            f"the run in {shown(folder)} is damaged: {error}", "the files as kopal train wrote them", "train again"
+        ) from error
+    return facts
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float(text == "True")

@@ -1,0 +1,55 @@
+"""Where the model comes from, and how to make it again: its card in plain words."""
+
+from __future__ import annotations
+
+import json
+import platform
+from typing import Any
+
+from kopal.model_file import in_words
+from kopal.report.page.facts import Facts
+from kopal.report.page.html import grouped, paragraph, plain, section
+
+
+def provenance(facts: Facts) -> str:
+    """The model card: what it is, what it is for, what it learned from, with what."""
+    card, report = facts.classifier.card, facts.report
+    learned = card.provenance.get("photos", report["photos"]["train"])
+    more = " …" if len(facts.classes) > 20 else ""
+    rows: list[tuple[str, str]] = [
+        ("answers with", f"one of {len(facts.classes)} names: {', '.join(facts.classes[:20])}{more}"),
+        ("learned from", f"{grouped(learned)} photos, and knows nothing but what was on them"),
+        ("net", card.net),
+        ("takes", in_words(card.geometry)),
+        ("temperature", f"{card.temperature:.4g}"),
+        ("kopal", str(card.provenance.get("kopal", ""))),
+        ("seed", str(facts.recipe.get("seed", ""))),
+        ("sha256 of the photos", str(card.provenance.get("data_sha256", ""))),
+        ("sha256 of model.onnx", facts.classifier.digest),
+        ("page made with", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"),
+    ]
+    if weights := report.get("weights"):
+        rows.insert(3, ("starting weights", ", ".join(f"{name} {value}" for name, value in weights.items())))
+    items = "".join(f"<dt>{plain(name)}</dt><dd>{plain(value)}</dd>\n" for name, value in rows if value)
+    limits = (
+        "It names one of its classes whatever is on a photo. The accuracy above holds for photos like those it was "
+        "judged by: of the same kind, taken the same way. It says nothing about photos from elsewhere."
+    )
+    return section(
+        "card",
+        "The model's card",
+        paragraph(limits),
+        f"<dl>\n{items}</dl>\n",
+        _again(facts),
+        f"<details><summary>All knobs</summary><pre>{plain_json(facts.recipe)}</pre></details>\n",
+    )
+
+
+def plain_json(value: Any) -> str:
+    """JSON, indented, as text of a page."""
+    return "\n".join(plain(line) for line in json.dumps(value, indent=2, ensure_ascii=False).splitlines())
+
+
+def _again(facts: Facts) -> str:
+    command = facts.report.get("command")
+    return f"<h3>To make it again</h3>\n<pre>{plain(command)}</pre>\n" if command else ""

@@ -1,0 +1,57 @@
+"""How good it is, in three sentences and a few numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kopal.report.page.facts import Facts
+from kopal.report.page.html import between, grouped, paragraph, percent, plain, section
+
+
+def summary(facts: Facts) -> str:
+    """What the owner wants to know first."""
+    return section("summary", "At a glance", *(paragraph(text, "lead") for text in sentences(facts)), _cards(facts))
+
+
+def sentences(facts: Facts) -> list[str]:
+    """How good, where it fails, what next."""
+    report = facts.report
+    n, majority = report["n"], report["majority"]
+    how = " that were kept aside" if report["measured_on"] == "test part" else ", each judged by a model new to it"
+    said = [
+        (
+            f"Of {grouped(n)} photos{how}, {percent(report['accuracy'])} are named right "
+            f"(95 % interval {between(report['interval'])}); always naming the largest class would get "
+            f"{percent(majority)}."
+        )
+    ]
+    wrong = facts.confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    if wrong.any():
+        was, meant = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        worst = min(report["per_class"], key=lambda row: row["recall"] if row["n"] else 2)
+        said.append(
+            f"Most often {facts.classes[was]} is taken for {facts.classes[meant]} "
+            f"({wrong[was, meant]} of {facts.confusion[was].sum()} photos); the class found least often is "
+            f"{worst['class']}, {percent(worst['recall'], 0)} of {worst['n']}."
+        )
+    else:
+        said.append("Not one of them is named wrong.")
+    if advice := report.get("advice"):
+        more = f"; {advice['sentences'][-1]}" if "learning_curve" in advice else ""
+        said.append(f"What next: {advice['sentences'][1]}{more}.")
+    return said
+
+
+def _cards(facts: Facts) -> str:
+    report = facts.report
+    rows = [
+        (percent(report["accuracy"]), f"right, {between(report['interval'])}"),
+        (percent(report["majority"]), "by naming the largest class"),
+        (grouped(report["n"]), "photos judged"),
+        (f"{report['log_loss']:.3f}", f"log loss; guessing has {np.log(len(facts.classes)):.2f}"),
+        (f"{facts.classifier.size / 1e6:.1f} MB", "model.onnx"),
+        (f"{report['seconds']:.0f} s", "to train"),
+    ]
+    items = "".join(f"<li><b>{plain(value)}</b><span>{plain(words)}</span></li>\n" for value, words in rows)
+    return f'<ul class="cards">\n{items}</ul>\n'

@@ -1,0 +1,102 @@
+"""Whether its probabilities can be believed, what it promises, and what is left when it may decline to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kopal.report.page.chart import Axis, Dot, Dots, Line, chart
+from kopal.report.page.facts import Facts
+from kopal.report.page.html import between, grouped, listing, percent, section
+
+
+def trust(facts: Facts) -> str:
+    """Reliability and risk-coverage, with the promises that were made."""
+    report = facts.report
+    drawn = ""
+    if found := report.get("calibration"):
+        drawn += _reliability(found)
+    if points := report.get("risk_coverage"):
+        drawn += _risk(points)
+    said = filter(None, (_calibrated(report), _covered(report), _declined(report), _unknown(facts)))
+    return section("trust", "Can it be trusted?", listing(said), f'<div class="two">\n{drawn}</div>\n' if drawn else "")
+
+
+def _calibrated(report: Mapping[str, Any]) -> str:
+    found = report.get("calibration")
+    if not found:
+        return ""
+    low, high = found["ece_interval"]
+    chance = "which is no more than chance shows" if low == 0 else "which is more than chance shows"
+    return (
+        f"Its probabilities are off by {percent(found['ece'])} on average ({between((low, high))} without what chance "
+        f"adds), {chance}. The temperature {found['temperature']:.3g} brought the log loss from "
+        f"{found['before']['log_loss']:.3f} to {found['log_loss']:.3f}."
+    )
+
+
+def _covered(report: Mapping[str, Any]) -> str:
+    found = report.get("coverage")
+    if not found:
+        return ""
+    kept = "kept" if found["kept"] else "not kept"
+    return (
+        f"Promised: the list that it answers with holds the true name for {percent(found['promised'], 0)} of photos. "
+        f"Found: {percent(found['found'])} of {grouped(found['n'])}, band {between(found['band'])}: {kept}. It answers "
+        f"with one name for {percent(found['one'], 0)}, with several for {percent(found['several'], 0)}, and is unsure "
+        f"of {percent(found['unsure'], 0)}."
+    )
+
+
+def _declined(report: Mapping[str, Any]) -> str:
+    found = report.get("max_error")
+    if not found:
+        return ""
+    floor = found["floor"]
+    if not floor:
+        return f"Errors below {percent(found['max_error'], 0)} cannot be promised on so few photos."
+    return (
+        f"Answers from probability {floor['confidence']:.3f} on are wrong in fewer than {percent(found['max_error'])} "
+        f"of cases, with 95 % confidence; {percent(floor['accepted'] / floor['photos'], 0)} of photos are that sure."
+    )
+
+
+def _unknown(facts: Facts) -> str:
+    found = facts.classifier.card.as_json()["thresholds"].get("unknown")
+    if not found:
+        return ""
+    return (
+        f"A photo of none of the classes is called unknown where it is further from all that was learned than "
+        f"{percent(1 - found['false_alarms'], 0)} of such photos are; with one class left out in turn, a photo of it "
+        f"stands further away than a known one in {percent(found['auroc'], 0)} of pairs."
+    )
+
+
+def _reliability(found: Mapping[str, Any]) -> str:
+    axis = Axis("probability of the answer", 0, 1, percent=True)
+    dots = [
+        Dot(
+            row["confidence"],
+            row["accuracy"],
+            f"{row['n']} photos answered with {percent(row['low'], 0)} to {percent(row['high'], 0)}: "
+            f"{percent(row['accuracy'])} right",
+            (row["interval"][0], row["interval"][1]),
+        )
+        for row in found["bins"]
+    ]
+    return chart(
+        "Reliability: of the answers given with a probability, how many are right",
+        axis,
+        Axis("right", 0, 1, percent=True),
+        [Line("as probable as said", [(0, 0), (1, 1)], "quiet", dashed=True), Dots("found, 95 % interval", dots, "c1")],
+    )
+
+
+def _risk(points: list[Mapping[str, float]]) -> str:
+    most = max(point["risk"] for point in points)
+    return chart(
+        "Errors among the answers, if only the surest photos are answered",
+        Axis("photos answered", 0, 1, percent=True),
+        Axis("wrong", 0, max(1.1 * most, 0.01), percent=True),
+        [Line("", [(point["coverage"], point["risk"]) for point in points], "c2")],
+    )
