@@ -39,8 +39,8 @@ trained where 200 are run, with EfficientNet-Lite0, bfloat16 and channels last o
 
 PLACES: dict[Mode, str] = {
     "head": "train the head only, on frozen features",
-    "last": "fine-tune: start from the head, then unfreeze the last stages",
-    "all": "fine-tune more stages, or all of them",
+    "last": "fine-tune: start from the head, then unfreeze the last stages (--tune last:4)",
+    "all": "fine-tune more stages, or all of them (--tune all)",
     "trouble": "trouble: too few photos to teach the net what it does not know",
 }
 
