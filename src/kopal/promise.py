@@ -60,6 +60,15 @@ class Promise:
             sets.level(promise.coverage)
         return promise
 
+    def in_words(self) -> str:
+        """What is promised, for `inspect`; nothing where nothing is."""
+        told = []
+        if self.coverage and self.sets is not None:
+            told.append(f"sets that hold the true class with chance {self.coverage:g} ({self.sets.method})")
+        if self.floor is not None:
+            told.append(f"errors below {self.floor.max_error:g} from a probability of {self.floor.confidence:.3f} on")
+        return "; ".join(told)
+
     def as_thresholds(self) -> dict[str, Any]:
         """What `of_card` reads."""
         value: dict[str, Any] = {}

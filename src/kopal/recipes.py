@@ -260,15 +260,7 @@ def _check(made: Recipe) -> None:
             "a net with pretrained weights",
             "leave one of the two out",
         )
-    for knob, value in _LEAST.items():
-        if not value <= getattr(made, knob) < float("inf"):
-            raise UsageError(f"{knob} {getattr(made, knob)}", f"{value:g} or more")
-    for knob, (least, most) in _PROMISES.items():
-        if getattr(made, knob) and not least <= getattr(made, knob) <= most:
-            raise UsageError(f"{knob} {getattr(made, knob):g}", f"from {least:g} to {most:g}, or 0: no such promise")
-    for knob, why in _BELOW_ONE.items():
-        if getattr(made, knob) >= 1:
-            raise UsageError(f"{knob} {getattr(made, knob)}", f"below 1: {why}")
+    _check_ranges(made)
     if not made.epochs and not made.budget:
         raise UsageError("0 epochs", "1 or more, or a budget of time")
     if made.nesterov and not (made.optimiser == "sgd" and made.momentum):
@@ -279,3 +271,15 @@ def _check(made: Recipe) -> None:
             "adamw, which decays beside the step (arXiv:1711.05101)",
             "say --optimiser adamw",
         )
+
+
+def _check_ranges(made: Recipe) -> None:
+    for knob, value in _LEAST.items():
+        if not value <= getattr(made, knob) < float("inf"):
+            raise UsageError(f"{knob} {getattr(made, knob)}", f"{value:g} or more")
+    for knob, (least, most) in _PROMISES.items():
+        if getattr(made, knob) and not least <= getattr(made, knob) <= most:
+            raise UsageError(f"{knob} {getattr(made, knob):g}", f"from {least:g} to {most:g}, or 0: no such promise")
+    for knob, why in _BELOW_ONE.items():
+        if getattr(made, knob) >= 1:
+            raise UsageError(f"{knob} {getattr(made, knob)}", f"below 1: {why}")

@@ -47,6 +47,6 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
     for row in found.rows[1:]:
         if row.p is not None:
             verdict = "more than chance" if row.p < 0.05 else "may be chance"
-            yield f"  {row.run}: {row.only_this} x right where the first is wrong, {row.only_first} x the reverse; {verdict}"
+            yield f"  {row.run}: right where the first errs {row.only_this} x, reverse {row.only_first} x; {verdict}"
     if found.note:
         yield f"note: {found.note}"
