@@ -14,6 +14,7 @@ import pytest
 from attacks import file_of, with_card
 from conftest import CLASSES, QUICK, make_photos
 from kopal.classifier import Classifier, load
+from kopal.cli.trust_lines import coverage_lines
 from kopal.conformal import fit_sets
 from kopal.errors import ModelFileError, UsageError
 from kopal.pipeline import train
@@ -104,6 +105,18 @@ def test_without_a_test_part_half_of_the_photos_check_the_other() -> None:
     assert (check.n, check.calibrated_on) == (501, 500)
     assert check.band[0] <= check.found <= check.band[1]
     assert check_on_halves(make_promise(probabilities, labels), probabilities, labels) is None
+    few = check_on_halves(make_promise(probabilities[:24], labels[:24], 0.95), probabilities[:24], labels[:24])
+    assert few
+    assert (few.n, few.calibrated_on, few.too_few) == (5, 19, 0)
+
+
+def test_with_too_few_photos_it_is_said_that_only_all_classes_are_honest() -> None:
+    probabilities, labels = drawn(15)
+    check = check_on_halves(make_promise(probabilities, labels, 0.95), probabilities, labels)
+    assert check
+    assert (check.too_few, check.found, check.unsure) == (15, 1.0, 1.0)
+    said = " ".join(" ".join(coverage_lines(check)).split())
+    assert "there are 15 photos to calibrate on; below 19 only the set of all classes would be honest" in said
 
 
 def test_the_floor_is_checked_on_the_test_part() -> None:
@@ -209,7 +222,6 @@ def test_the_screen_says_what_was_promised_and_found(kopal: Kopal, photos: Path,
         "Brier score",
         "macro F1",
         "coverage promised 0.95, found",
-        "there are 12 photos to calibrate on; below 19 only the set of all",
         "(cross-conformal)",
         "errors below 0.02 cannot be promised from 24 photos",
         "149 sure answers without an error",

@@ -94,14 +94,14 @@ class Drift:
         """What to tell the owner."""
         if self.n < FEWEST:
             return f"{self.n} photos are too few to tell whether they look like the training data ({FEWEST} are enough)"
-        how = f"at most {self.distance:.0%} of them lie elsewhere, p = {max(self.p, 1e-4):.2g}"
+        how = f"largest difference {self.distance:.2f}, p {f'= {self.p:.2g}' if self.p >= 1e-4 else '< 0.0001'}"
         if not self.alarm:
             return f"the new photos look like the training data ({how})"
         shares = self.measure == "confidence"
         before, now = (f"{value:.2f}" if shares else f"{value:.1f}" for value in (self.before, self.now))
         return (
             f"the new photos do not look like the training data: {WORDS[self.measure]} differs, "
-            f"median {now} in place of {before} ({self.distance:.0%} of them lie elsewhere; false alarms: 1 %)"
+            f"median {now} in place of {before} ({how}; false alarms at most 1 %)"
         )
 
     def as_json(self) -> dict[str, Any]:

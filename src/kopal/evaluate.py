@@ -18,8 +18,10 @@ from kopal.drift import DRIFT, Drift, Reference, compare
 from kopal.errors import DataError, UnreadableImage
 from kopal.ledger import LedgerRow, ledger_row
 from kopal.metrics import ClassMetrics, confusion, per_class, wilson
+from kopal.model_file import Card
 from kopal.parallel import chunks, ordered
-from kopal.promise_check import CoverageCheck, FloorCheck
+from kopal.promise import Promise
+from kopal.promise_check import CoverageCheck, FloorCheck, check_coverage, check_floor
 from kopal.reliability import Calibration, calibration, confidences, probabilities_of
 from kopal.resampling import macro_f1, macro_f1_interval
 from kopal.selective import Point, risk_coverage
@@ -124,6 +126,7 @@ def evaluate(scores: Scores, labels: Labels, temperature: float, classes: tuple[
 def evaluate_dataset(classifier: Classifier, dataset: Dataset) -> tuple[Report, tuple[LedgerRow, ...], int]:
     """A finished classifier on labelled photos; of a set with parts, its test part.
 
+    On photos that it has not learned from, its promises are checked and drift is looked for.
     Also what could not be read, and how many of the photos the model has learned from.
 
     Raises `DataError` for a class that the model lacks.
@@ -152,11 +155,20 @@ def evaluate_dataset(classifier: Classifier, dataset: Dataset) -> tuple[Report, 
     measured_on = "test part" if dataset.has("test") else "all photos"
     report = evaluate(matrix, truth, classifier.card.temperature, classifier.classes, measured_on)
     known = count_marked(str(classifier.card.provenance.get("learned_from", "")), digests)
-    usual = classifier.card.thresholds.get(DRIFT)
-    # Photos that were learned from would look too well known.
-    if usual is not None and known <= FEW_KNOWN * len(digests):
-        report = replace(report, drift=compare(Reference.from_json(usual), matrix, classifier.card.temperature))
+    # Photos that were learned from look too well known.
+    if known <= FEW_KNOWN * len(digests):
+        report = _with_trust(report, classifier.card, matrix, truth)
     return report, tuple(ledger), known
+
+
+def _with_trust(report: Report, card: Card, scores: Scores, labels: Labels) -> Report:
+    """The report with what became of the card's promises on these photos, and whether they look like the old ones."""
+    promise = Promise.of_card(card.thresholds, len(card.classes))
+    probabilities, usual = probabilities_of(scores, card.temperature), card.thresholds.get(DRIFT)
+    drift = compare(Reference.from_json(usual), scores, card.temperature) if usual is not None else None
+    floor = promise.floor
+    errors = check_floor(promise, floor.max_error, floor.photos, probabilities, labels) if floor else None
+    return replace(report, coverage=check_coverage(promise, probabilities, labels), max_error=errors, drift=drift)
 
 
 def _scores(

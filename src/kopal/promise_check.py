@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kopal.arrays import Labels, Probabilities
-from kopal.conformal import Method, coverage_band, fit_sets, sizes
+from kopal.conformal import Method, coverage_band, fewest, fit_sets, sizes
 from kopal.promise import Promise, unsure
 from kopal.reliability import confidences
 from kopal.selective import Floor, fewest_accepted
@@ -18,7 +18,8 @@ from kopal.selective import Floor, fewest_accepted
 class CoverageCheck:
     """The promised coverage, and what was `found` on `n` photos, which lies in the `band` in 95 of 100 cases.
 
-    `calibrated_on` so many photos, other ones. `one`, `several` and `unsure` are the shares of answers of each kind.
+    `calibrated_on` so many photos, other ones. `one`, `several` and `unsure` are the shares of answers of each kind;
+    `too_few` photos (0: enough) are what the model's own thresholds stand on.
     """
 
     promised: float
@@ -89,15 +90,17 @@ def check_on_halves(
 ) -> CoverageCheck | None:
     """The same without a test part: thresholds from one half of the calibration photos, checked on the other.
 
-    The model keeps the thresholds of all.
+    The model keeps the thresholds of all. Where half are too few for the promise, it takes as many as that needs.
     """
-    if promise.sets is None or len(labels) < 2:
+    if not (promise.coverage and promise.sets is not None and len(labels) > 1):
         return None
-    half = np.random.default_rng(seed).permutation(len(labels)) < len(labels) // 2
+    size = min(len(labels) - 1, max(len(labels) // 2, fewest(promise.coverage)))
+    half = np.random.default_rng(seed).permutation(len(labels)) < size
     fitted = fit_sets(
         probabilities[half], labels[half], promise.sets.method, promise.coverage, promise.sets.out_of_fold
     )
-    return check_coverage(replace(promise, sets=fitted), probabilities[~half], labels[~half])
+    check = check_coverage(replace(promise, sets=fitted), probabilities[~half], labels[~half])
+    return replace(check, too_few=promise.sets.too_few(promise.coverage)) if check else None
 
 
 def check_floor(

@@ -79,4 +79,4 @@ def floor_lines(check: FloorCheck) -> Iterator[str]:
     yield f"errors below {check.max_error:g}: answers from a probability of {floor.confidence:.3f} on"
     yield f"  {floor.accepted} of {floor.photos} photos, {floor.errors} wrong: at most {floor.bound:.4f}, 95 % sure"
     if check.n:
-        yield f"  on the test part {check.answered} of {check.n} are answered, {check.errors} of them wrong"
+        yield f"  of the {check.n} photos measured on {check.answered} are answered, {check.errors} of these wrong"
