@@ -67,14 +67,14 @@ def test_every_method_covers_what_it_promised(method: Method) -> None:
 def test_by_class_keeps_the_promise_where_one_threshold_for_all_does_not() -> None:
     probabilities, labels = digits()
     rng, found = np.random.default_rng(3), {"lac": [], "by-class": []}
-    for _ in range(40):
+    for _ in range(150):
         dealt = rng.permutation(len(labels))
         own, new = dealt[:700], dealt[700:]
         for method, rows in found.items():
             hit = covered(fit_sets(probabilities[own], labels[own], method), probabilities[new], labels[new], 0.9)
             rows.append([hit[labels[new] == label].mean() for label in range(10)])
     least = {method: np.mean(rows, axis=0).min() for method, rows in found.items()}
-    assert least["by-class"] >= 0.89
+    assert least["by-class"] >= 0.885  # 0.9 less three standard errors
     assert least["lac"] < 0.87
 
 
@@ -107,7 +107,7 @@ def test_the_band_of_classes_is_the_sum_of_theirs() -> None:
 @pytest.mark.parametrize(("coverage", "photos"), [(0.9, 9), (0.95, 19), (0.99, 99), (0.5, 1), (0.995, 199)])
 def test_with_too_few_photos_the_set_is_full(coverage: float, photos: int) -> None:
     assert fewest(coverage) == photos
-    scores = np.linspace(0, 0.5, photos)
+    scores = np.linspace(0.5, 0, photos)
     assert quantile(scores, coverage) == 0.5
     assert quantile(scores[:-1], coverage) == EVERY
     probabilities = softmax(np.random.default_rng(0).normal(size=(photos - 1, 4)))

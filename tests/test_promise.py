@@ -171,7 +171,7 @@ def test_text_json_and_csv_tell_the_list(trained: Run, photos: Path, tmp_path: P
     with_thresholds(trained, coverage=sets(between)).save(tmp_path / "list.onnx")
     _, out, _ = kopal("predict", tmp_path / "list.onnx", one, "--csv", tmp_path / "out.csv")
     assert out.strip().split("\t")[1::2] == [name for name, _ in plain.top[:2]]
-    [row] = csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8"))
+    [row] = csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines())
     assert row["answer"] == " or ".join(name for name, _ in plain.top[:2])
     _, out, _ = kopal("predict", tmp_path / "list.onnx", one, "--json")
     [answer] = json.loads(out)
@@ -182,7 +182,7 @@ def test_text_json_and_csv_tell_the_list(trained: Run, photos: Path, tmp_path: P
     [answer] = json.loads(out)
     assert (answer["candidates"], answer["unsure"]) == ([], "no class is likely enough")
     assert answer["label"] == CLASSES[1]
-    [row] = csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8"))
+    [row] = csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines())
     assert row["answer"] == "unsure"
 
 
@@ -213,9 +213,12 @@ def test_training_fits_the_promise_and_says_what_came_of_it(promising: Run, kopa
     assert "promises   sets that hold the true class with chance 0.9 (lac)" in out
 
 
-def test_the_screen_says_what_was_promised_and_found(kopal: Kopal, photos: Path, tmp_path: Path) -> None:
+def test_the_screen_says_what_was_promised_and_found(
+    kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     arguments = ("--effort", "quick", "--coverage", 0.95, "--sets", "aps", "--max-error", 0.02)
-    code, out, err = kopal("train", photos, "--out", tmp_path / "out", *arguments)
+    code, out, err = kopal("train", photos, *arguments)
     assert code == 0, err
     for words in (
         "calibration error",
@@ -230,11 +233,14 @@ def test_the_screen_says_what_was_promised_and_found(kopal: Kopal, photos: Path,
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_with_a_test_part_the_promise_is_checked_on_it(tmp_path: Path) -> None:
+def test_with_a_test_part_the_promise_is_checked_on_it_and_so_does_evaluate(kopal: Kopal, tmp_path: Path) -> None:
     make_photos(tmp_path / "photos" / "train", CLASSES, 8)
     make_photos(tmp_path / "photos" / "val", CLASSES, 5, first=30)
     make_photos(tmp_path / "photos" / "test", CLASSES, 4, first=60)
     run = train(tmp_path / "photos", tmp_path / "out", replace(QUICK, coverage=0.9))
+    code, out, _ = kopal("evaluate", run.model, tmp_path / "photos")
+    assert code == 0
+    assert "coverage promised 0.9, found" in out
     assert run.report.coverage
     assert run.report.coverage.n == 12
     assert run.report.coverage.calibrated_on == 15
@@ -247,7 +253,9 @@ def test_new_photos_are_compared_with_those_of_the_training(
     make_photos(tmp_path / "alike", CLASSES, 8, first=200)
     code, out, _ = kopal("evaluate", trained.model, tmp_path / "alike", "--json")
     assert code == 0
-    assert not json.loads(out)["drift"]["alarm"]
+    value = json.loads(out)
+    assert not value["drift"]["alarm"]
+    assert "coverage" not in value  # none was promised
     rng = np.random.default_rng(0)
     from PIL import Image
 

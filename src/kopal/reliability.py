@@ -154,7 +154,8 @@ def ece_interval(confidence: NDArray[np.float64], right: NDArray[np.bool_], seed
     starts, sizes = edges[:, 0], edges[:, 1] - edges[:, 0]
     first, width = np.repeat(starts, sizes), np.repeat(sizes, sizes)
     rng, left = np.random.default_rng(seed), resamples(len(sure))
-    perfect, again = [], []
+    perfect: list[NDArray[np.float64]] = []
+    again: list[NDArray[np.float64]] = []
     while left > 0:
         shape = (min(max(1, CHUNK // len(sure)), left), len(sure))
         fair = (rng.random(shape) < sure) - sure

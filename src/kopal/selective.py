@@ -51,11 +51,9 @@ class Floor:
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Floor:
         """The floor from its JSON value. Raises `ValueError`, `TypeError` or `LookupError` where it is damaged."""
-        floor = Floor(
-            *(float(value[key]) for key in ("max_error", "confidence")),
-            *(int(value[key]) for key in ("photos", "accepted", "errors")),
-            float(value["bound"]),
-        )
+        max_error, confidence, bound = (float(value[key]) for key in ("max_error", "confidence", "bound"))
+        photos, accepted, errors = (int(value[key]) for key in ("photos", "accepted", "errors"))
+        floor = Floor(max_error, confidence, photos, accepted, errors, bound)
         if not (0 < floor.max_error < 1 and 0 <= floor.confidence <= 1):
             raise ValueError("a threshold out of range")
         return floor
