@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -22,6 +22,7 @@ from kopal.files import shown, write_bytes
 from kopal.images import Geometry
 from kopal.model_file import Card
 from kopal.parallel import chunks, ordered
+from kopal.promise import Promise
 
 BATCH = 8
 """Photos that a worker reads, decodes and answers before it takes the next ones."""
@@ -40,6 +41,9 @@ class Prediction:
     """The answer for one photo: the winner, and the best classes with their probabilities, best first.
 
     Where the photo could not be read, `unreadable` says why, `label` is empty and `top` has no rows.
+
+    Where the model has promised a coverage, `candidates` are the classes of its set, best first; else they are None.
+    `unsure` says why nothing should be made of the answer, and is empty where it is one.
     """
 
     path: str
@@ -47,6 +51,8 @@ class Prediction:
     probability: float
     top: tuple[tuple[str, float], ...]
     unreadable: str = ""
+    candidates: tuple[tuple[str, float], ...] | None = None
+    unsure: str = ""
 
 
 @final
@@ -92,9 +98,7 @@ class Classifier:
         """A new classifier from a graph with the face and a card; its golden outputs are computed here."""
         runner = session(model.SerializeToString())
         golden = runner.run(["scores"], {"pixels": model_file.golden_pixels(card.geometry)})[0]
-        card = Card(
-            card.net, card.classes, card.geometry, card.temperature, model_file.as_golden(golden), card.provenance
-        )
+        card = replace(card, golden=model_file.as_golden(golden))
         return Classifier.from_bytes(model_file.seal(model, card))
 
     @property
@@ -143,13 +147,20 @@ class Classifier:
         """Pixels uint8 (N, H, W, C) → N class names. Raises `PixelsError`."""
         return [self.classes[label] for label in self._run(pixels)[2]]
 
-    def predict_files(self, paths: Iterable[str | os.PathLike[str]], top: int = 5) -> Iterator[Prediction]:
-        """Photos → predictions, one for each and in order, also for those that cannot be read. Memory stays flat."""
+    def predict_files(
+        self, paths: Iterable[str | os.PathLike[str]], top: int = 5, coverage: float | None = None
+    ) -> Iterator[Prediction]:
+        """Photos → predictions, one for each and in order, also for those that cannot be read. Memory stays flat.
+
+        `coverage` asks for sets that keep another promise than the one that the model was trained for. Raises
+        `UsageError`, also where the model holds no thresholds for it.
+        """
         if isinstance(paths, str | os.PathLike):
             raise UsageError(f"one path, {shown(paths)}, where several are meant", "a list", "predict_files([path])")
         if top < 1:
             raise UsageError(f"top {top}", "1 or more")
-        for predictions in ordered(lambda chunk: self._predict_chunk(chunk, top), chunks(paths, BATCH)):
+        promise = Promise.of_card(self._card.thresholds, len(self.classes), coverage)
+        for predictions in ordered(lambda chunk: self._predict_chunk(chunk, top, promise), chunks(paths, BATCH)):
             yield from predictions
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -174,7 +185,7 @@ class Classifier:
             )
         return difference
 
-    def _predict_chunk(self, paths: Sequence[str | os.PathLike[str]], top: int) -> list[Prediction]:
+    def _predict_chunk(self, paths: Sequence[str | os.PathLike[str]], top: int, promise: Promise) -> list[Prediction]:
         readable: list[Pixels] = []
         reasons: list[str] = []
         for path in paths:
@@ -185,15 +196,21 @@ class Classifier:
                 reasons.append(error.happened)
         rows = iter(zip(*self._run_batch(np.stack(readable))[1:], strict=True) if readable else ())
         return [
-            Prediction(os.fspath(path), "", 0.0, (), reason) if reason else self._prediction(path, *next(rows), top)
+            Prediction(os.fspath(path), "", 0.0, (), reason)
+            if reason
+            else self._prediction(path, *next(rows), top, promise)
             for path, reason in zip(paths, reasons, strict=True)
         ]
 
-    def _prediction(self, path: str | os.PathLike[str], row: NDArray[np.float32], label: int, top: int) -> Prediction:
+    def _prediction(
+        self, path: str | os.PathLike[str], row: NDArray[np.float32], label: int, top: int, promise: Promise
+    ) -> Prediction:
         # The label leads also where rounding makes two probabilities equal.
-        best = sorted(range(len(row)), key=lambda index: (index != label, -row[index], index))[:top]
-        ranked = tuple((self.classes[index], float(row[index])) for index in best)
-        return Prediction(os.fspath(path), ranked[0][0], ranked[0][1], ranked)
+        best = sorted(range(len(row)), key=lambda index: (index != label, -row[index], index))
+        ranked = tuple((self.classes[index], float(row[index])) for index in best[:top])
+        inside, why = promise.answer(row, best)
+        chosen = None if inside is None else tuple((self.classes[index], float(row[index])) for index in inside)
+        return Prediction(os.fspath(path), *ranked[0], ranked, candidates=chosen, unsure=why)
 
     def _run(self, pixels: Pixels) -> tuple[Scores, Probabilities, Labels]:
         pixels = np.asarray(pixels)

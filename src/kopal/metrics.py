@@ -16,13 +16,17 @@ Z95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One class: how many photos it has, and how often "it is this" and "it was this" were right."""
+    """One class: how many photos it has, and how often "it is this" and "it was this" were right.
+
+    `intervals` are the 95 % ones of precision, recall and F1.
+    """
 
     name: str
     n: int
     precision: float
     recall: float
     f1: float
+    intervals: tuple[tuple[float, float], tuple[float, float], tuple[float, float]] = ((0, 1), (0, 1), (0, 1))
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:
@@ -51,8 +55,20 @@ def per_class(table: NDArray[np.int64], names: tuple[str, ...]) -> list[ClassMet
         hit = int(table[index, index])
         said, was = int(table[:, index].sum()), int(table[index].sum())
         f1 = 2 * hit / (said + was) if said + was else 0.0
-        rows.append(ClassMetrics(name, was, hit / said if said else 0.0, hit / was if was else 0.0, f1))
+        intervals = wilson(hit, said), wilson(hit, was), f1_interval(hit, said + was - 2 * hit)
+        rows.append(ClassMetrics(name, was, hit / said if said else 0.0, hit / was if was else 0.0, f1, intervals))
     return rows
+
+
+def f1_interval(hit: int, missed: int) -> tuple[float, float]:
+    """The 95 % interval of a class's F1 from its right answers and its wrong ones of both kinds.
+
+    F1 = 2 j / (1 + j) grows with j = hit / (hit + missed), the share of right ones among the photos that are of the
+    class or are said to be; and j is a plain share, so Wilson's ends become those of F1. A bootstrap would give a
+    class without an error the interval [1, 1]: no resample can hold an error that was never seen.
+    """
+    low, high = (2 * end / (1 + end) for end in wilson(hit, hit + missed))
+    return low, high
 
 
 def log_loss(scores: Scores, labels: Labels, temperature: float = 1.0) -> float:

@@ -61,6 +61,7 @@ class Card:
     temperature: float
     golden: tuple[tuple[float, ...], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, `Card.from_json` is the way back."""
@@ -70,7 +71,7 @@ class Card:
             "classes": list(self.classes),
             "geometry": self.geometry.as_json() | {"in_words": in_words(self.geometry)},
             "calibration": {"temperature": self.temperature},
-            "thresholds": {},
+            "thresholds": dict(self.thresholds),
             "golden": {"pixels": GOLDEN_WORDS, "scores": [list(row) for row in self.golden]},
             "provenance": dict(self.provenance),
         }
@@ -93,6 +94,7 @@ class Card:
                 float(value["calibration"]["temperature"]),
                 tuple(tuple(map(float, row)) for row in value["golden"]["scores"]),
                 {**value["provenance"]},
+                {**value["thresholds"]},
             )
         except ModelFileError:
             raise

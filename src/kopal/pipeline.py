@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from kopal import audit
 from kopal.advise import Advice
-from kopal.arrays import softmax
 from kopal.backends.onnx_backend import classifier_model
 from kopal.calibrate import fit_temperature
 from kopal.classifier import Classifier
@@ -31,8 +32,10 @@ from kopal.ledger import LedgerRow
 from kopal.log import Log, silent
 from kopal.model_file import Card
 from kopal.recipes import Recipe
+from kopal.reliability import probabilities_of
 from kopal.report.page import run_page, whereabouts
 from kopal.run import PAGE, Answers, Run, reserved
+from kopal.trust import calibration_part, checked, kept, promised
 from kopal.ways import (
     Circumstances,
     fine_tunes,
@@ -77,8 +80,10 @@ def train(
         learn = from_tuning if fine_tunes(recipe) else from_features if starts_from_imagenet(recipe) else from_pixels
         fitted, photos, rows = learn(recipe, dataset, around, log)
         temperature = calibrate(fitted, photos)
-        classifier = assemble(fitted, temperature, photos, recipe)
+        promise = promised(fitted.scores, temperature, photos, recipe)
+        classifier = assemble(fitted, temperature, photos, recipe, kept(promise, fitted.scores, temperature, photos))
         report, answers = measure(fitted, temperature, photos)
+        report = checked(report, promise, fitted.scores, temperature, photos, recipe)
         advice = at_a_glance(recipe, fitted, photos, report) if isinstance(photos, Photos) else None
         spent = perf_counter() - started
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
@@ -143,8 +148,7 @@ def _opened(data: str | os.PathLike[str] | Dataset, log: Log) -> Dataset:
 
 def calibrate(fitted: Fitted, photos: Labelled) -> float:
     """The temperature: from the owner's calibration part if there is one, else from the out-of-fold scores."""
-    part = photos.where("calibration")
-    part = part if part.any() else photos.where("train")
+    part = calibration_part(photos)
     return fit_temperature(fitted.scores[part], photos.labels[part])
 
 
@@ -155,12 +159,18 @@ def measure(fitted: Fitted, temperature: float, photos: Labelled) -> tuple[Repor
     part = part if part.any() else photos.where("train")
     scores, labels = fitted.scores[part], photos.labels[part]
     names = tuple(name for name, chosen in zip(photos.names, part, strict=True) if chosen)
-    probabilities = softmax(scores / np.float32(temperature)).astype(np.float32)
-    return evaluate(scores, labels, temperature, photos.classes, measured_on), Answers(names, labels, probabilities)
+    answers = Answers(names, labels, probabilities_of(scores, temperature))
+    return evaluate(scores, labels, temperature, photos.classes, measured_on), answers
 
 
-def assemble(fitted: Fitted, temperature: float, photos: Labelled, recipe: Recipe) -> Classifier:
-    """Net, weights and temperature as one model file."""
+def assemble(
+    fitted: Fitted,
+    temperature: float,
+    photos: Labelled,
+    recipe: Recipe,
+    thresholds: Mapping[str, Any] = MappingProxyType({}),
+) -> Classifier:
+    """Net, weights, temperature and thresholds as one model file."""
     classes = photos.classes
     model = classifier_model(fitted.net, fitted.weights, temperature, len(classes))
     provenance: dict[str, Any] = {
@@ -172,7 +182,8 @@ def assemble(fitted: Fitted, temperature: float, photos: Labelled, recipe: Recip
     }
     if fitted.origin:
         provenance["weights"] = dict(fitted.origin)
-    return Classifier.build(model, Card(fitted.net.name, classes, fitted.geometry, temperature, (), provenance))
+    card = Card(fitted.net.name, classes, fitted.geometry, temperature, (), provenance, thresholds)
+    return Classifier.build(model, card)
 
 
 def _details(fitted: Fitted, temperature: float, photos: Labelled, rows: tuple[LedgerRow, ...]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ Init: TypeAlias = Literal["normal", "xavier", "he", "zero"]
 Normalise: TypeAlias = Literal["channel", "pixel", "image"]
 HeadName: TypeAlias = Literal["logistic", "svm", "knn", "naive-bayes", "lda", "tree", "forest", "mlp", "all"]
 Augmentation: TypeAlias = Literal["none", "light", "medium", "strong"]
+SetsName: TypeAlias = Literal["lac", "aps", "by-class"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Recipe:
     the photos' own, or the net's); `engine`, `device` and `amp` what computes, and in which numbers.
 
     `balance` makes every class weigh the same; `seed` deals folds and parts, shuffles, augments and starts.
+
+    `coverage` is how often the set of classes that is answered shall hold the true one, by the kind of `sets`, and
+    `max_error` the share of errors to stay below by not answering (0: one name, always).
     """
 
     net: str = "efficientnet-lite0"
@@ -75,6 +79,9 @@ class Recipe:
     init: Init = "he"
     normalise: Normalise = "channel"
     augment: Augmentation = "none"
+    coverage: float = 0.0
+    sets: SetsName = "lac"
+    max_error: float = 0.0
 
     def as_json(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Plain values, some knobs left out; `Recipe.from_json` is the way back."""
@@ -148,6 +155,7 @@ _CHOICES: dict[str, Any] = {
     "schedule": Decay,
     "normalise": Normalise,
     "augment": Augmentation,
+    "sets": SetsName,
 }
 
 _LEAST: dict[str, float] = {
@@ -165,6 +173,7 @@ _LEAST: dict[str, float] = {
     "average": 0,
     "warmup": 0,
 }
+_PROMISES = {"coverage": (0.5, 0.999), "max_error": (0.0001, 0.5)}
 _BELOW_ONE = {
     "momentum": "with 1 the steps would only ever grow",
     "smoothing": "with 1 nothing would be left of the label",
@@ -251,12 +260,7 @@ def _check(made: Recipe) -> None:
             "a net with pretrained weights",
             "leave one of the two out",
         )
-    for knob, value in _LEAST.items():
-        if not value <= getattr(made, knob) < float("inf"):
-            raise UsageError(f"{knob} {getattr(made, knob)}", f"{value:g} or more")
-    for knob, why in _BELOW_ONE.items():
-        if getattr(made, knob) >= 1:
-            raise UsageError(f"{knob} {getattr(made, knob)}", f"below 1: {why}")
+    _check_ranges(made)
     if not made.epochs and not made.budget:
         raise UsageError("0 epochs", "1 or more, or a budget of time")
     if made.nesterov and not (made.optimiser == "sgd" and made.momentum):
@@ -267,3 +271,15 @@ def _check(made: Recipe) -> None:
             "adamw, which decays beside the step (arXiv:1711.05101)",
             "say --optimiser adamw",
         )
+
+
+def _check_ranges(made: Recipe) -> None:
+    for knob, value in _LEAST.items():
+        if not value <= getattr(made, knob) < float("inf"):
+            raise UsageError(f"{knob} {getattr(made, knob)}", f"{value:g} or more")
+    for knob, (least, most) in _PROMISES.items():
+        if getattr(made, knob) and not least <= getattr(made, knob) <= most:
+            raise UsageError(f"{knob} {getattr(made, knob):g}", f"from {least:g} to {most:g}, or 0: no such promise")
+    for knob, why in _BELOW_ONE.items():
+        if getattr(made, knob) >= 1:
+            raise UsageError(f"{knob} {getattr(made, knob)}", f"below 1: {why}")

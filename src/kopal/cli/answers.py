@@ -13,7 +13,9 @@ from kopal.cli.output import as_json
 from kopal.errors import OutputError, UsageError
 from kopal.files import shown, write_csv
 
-COLUMNS = ("path", "rank", "label", "probability", "unreadable")
+COLUMNS = ("path", "rank", "label", "probability", "unreadable", "answer")
+
+UNSURE = "unsure"
 
 
 def check_some_exist(arguments: Sequence[str]) -> None:
@@ -66,8 +68,11 @@ def _print(prediction: Prediction, top: int) -> None:
     if prediction.unreadable:
         _say(f"{shown(prediction.path)}\tunreadable\t{prediction.unreadable}\n")
         return
-    ranked = "\t".join(f"{shown(label)}\t{probability:.3f}" for label, probability in prediction.top[:top])
-    _say(f"{shown(prediction.path)}\t{ranked}\n")
+    # A short list is the answer, unless so many were asked for or it is none.
+    rows = prediction.top[:top] if top > 1 or prediction.unsure else prediction.candidates or prediction.top[:top]
+    ranked = "\t".join(f"{shown(label)}\t{probability:.3f}" for label, probability in rows)
+    unsure = f"{UNSURE}\t" if prediction.unsure else ""
+    _say(f"{shown(prediction.path)}\t{unsure}{ranked}\n")
 
 
 def _print_json(prediction: Prediction, first: bool) -> None:
@@ -77,14 +82,24 @@ def _print_json(prediction: Prediction, first: bool) -> None:
     else:
         value |= {"label": prediction.label, "probability": prediction.probability}
         value["top"] = [{"label": label, "probability": share} for label, share in prediction.top]
+        if prediction.candidates is not None:
+            value["candidates"] = [{"label": label, "probability": share} for label, share in prediction.candidates]
+        if prediction.unsure:
+            value["unsure"] = prediction.unsure
     _say(("[\n  " if first else ",\n  ") + as_json(value))
 
 
 def _rows(prediction: Prediction) -> Iterator[tuple[object, ...]]:
     if prediction.unreadable:
-        yield prediction.path, "", "", "", prediction.unreadable
+        yield prediction.path, "", "", "", prediction.unreadable, ""
     for rank, (label, probability) in enumerate(prediction.top, start=1):
-        yield prediction.path, rank, label, f"{probability:.6f}", ""
+        yield prediction.path, rank, label, f"{probability:.6f}", "", _answer(prediction)
+
+
+def _answer(prediction: Prediction) -> str:
+    """The answer in words: a name, several, or unsure."""
+    names = [label for label, _ in prediction.candidates or prediction.top[:1]]
+    return UNSURE if prediction.unsure else " or ".join(names)
 
 
 def _say(text: str) -> None:

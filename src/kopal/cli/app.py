@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kopal.cli import advise, everyday, explain, ladder, lr_find, report, reuse, study, tools
+from kopal.cli import advise, compare, everyday, explain, ladder, lr_find, report, reuse, study, tools
 from kopal.cli.words import HELP
 
 app = typer.Typer(
@@ -17,7 +17,13 @@ app = typer.Typer(
 )
 
 for panel, commands in (
-    ("Everyday", (everyday.demo, everyday.train, everyday.predict, everyday.evaluate, explain.explain, report.report)),
+    (
+        "Everyday",
+        (
+            *(everyday.demo, everyday.train, everyday.predict, everyday.evaluate),
+            *(explain.explain, report.report, compare.compare),
+        ),
+    ),
     ("To study", (study.nets, study.descent, ladder.ladder, lr_find.lr_find, advise.advise)),
     ("Tools", (reuse.features, reuse.similar, tools.ensemble, tools.inspect, tools.doctor, tools.cache)),
 ):

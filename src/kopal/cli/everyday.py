@@ -48,6 +48,11 @@ def train(
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     resume: Annotated[bool, typer.Option("--resume", help=HELP["--resume"])] = False,
     head: Annotated[str | None, typer.Option("--head", help=HELP["--head"], show_default=False)] = None,
+    coverage: Annotated[float | None, typer.Option("--coverage", help=HELP["--coverage"], show_default=False)] = None,
+    sets: Annotated[str | None, typer.Option("--sets", help=HELP["--sets"], show_default=False)] = None,
+    max_error: Annotated[
+        float | None, typer.Option("--max-error", help=HELP["--max-error"], show_default=False)
+    ] = None,
     net: str | None = knob("--net"),
     weights: str | None = knob("--weights"),
     download: bool | None = typer.Option(None, "--download", help=HELP["--download"], rich_help_panel=LEARNING),
@@ -92,7 +97,8 @@ def train(
         "clip": clip, "average": average, "init": init, "normalise": normalise, "augment": augment, "engine": engine,
         "device": device, "amp": amp,
     }  # fmt: skip
-    made = recipe(effort, seed=seed, balance=balance or None, **said)
+    trust: dict[str, Any] = {"coverage": coverage, "sets": sets, "max_error": max_error}
+    made = recipe(effort, seed=seed, balance=balance or None, **trust, **said)
     said |= {"resume": resume or None, "checkpoint_every": checkpoint_every, "nproc": nproc}
     said |= {"max_restarts": max_restarts, "preview": preview, "download": download}
     return run_training(data, out, made, said, no_cache)
@@ -105,6 +111,9 @@ def predict(
     all_classes: Annotated[bool, typer.Option("--all", help=HELP["--all"])] = False,
     as_json: Json = False,
     csv: Annotated[Path | None, typer.Option("--csv", help=HELP["--csv"], show_default=False)] = None,
+    coverage: Annotated[
+        float | None, typer.Option("--coverage", help=HELP["--coverage predict"], show_default=False)
+    ] = None,
 ) -> int:
     from kopal.classifier import load
     from kopal.cli import answers
@@ -112,7 +121,7 @@ def predict(
     classifier = load(model)
     answers.check_some_exist(photos)
     top = len(classifier.classes) if all_classes else top
-    predictions = classifier.predict_files(paths(photos), top)
+    predictions = classifier.predict_files(paths(photos), top, coverage)
     return answers.show(predictions, top, as_json, csv)
 
 
@@ -120,15 +129,19 @@ def evaluate(
     model: Model,
     data: Data,
     as_json: Json = False,
+    plot: Annotated[Path | None, typer.Option("--plot", help=HELP["--plot evaluate"], show_default=False)] = None,
 ) -> None:
     from kopal.classifier import load
     from kopal.cli.output import say, say_json, shown
     from kopal.cli.screen import Screen, show_report
+    from kopal.cli.trust_lines import draw_trust
     from kopal.datasets import open_dataset
     from kopal.evaluate import evaluate_dataset
     from kopal.log import Ledger
 
+    draw = draw_trust(plot)
     report, ledger, learned_from = evaluate_dataset(load(model), open_dataset(data))
+    draw(report, f"{model} on {data}")
     if as_json:
         say_json(report.as_json() | {"unreadable": len(ledger), "learned_from": learned_from})
         return
@@ -137,6 +150,8 @@ def evaluate(
     if learned_from:
         say(f"note: the model learned from {learned_from} of these {report.n} photos, so the accuracy flatters")
     show_report(report)
+    if plot:
+        say(f"drawn in {shown(plot)}")
 
 
 def paths(arguments: list[str]) -> Iterator[str]:

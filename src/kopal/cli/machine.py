@@ -15,6 +15,7 @@ from kopal.classifier import Classifier
 from kopal.files import shown
 from kopal.model_file import in_words
 from kopal.parallel import cores
+from kopal.promise import Promise
 from kopal.store import cache_folder, usage
 
 PACKAGES = (
@@ -53,6 +54,8 @@ def model_lines(classifier: Classifier) -> Iterator[str]:
     yield f"classes    {len(card.classes)}: {', '.join(map(shown, card.classes))}"
     yield f"pixels     {in_words(card.geometry)}"
     yield f"calibrated temperature {card.temperature:.3f}"
+    if promised := Promise.of_card(card.thresholds, len(card.classes)).in_words():
+        yield f"promises   {promised}"
     yield f"file       {classifier.size / 1e6:.1f} MB, sha256 {classifier.digest}"
     for key, value in card.provenance.items():
         if key == "members" and isinstance(value, list):

@@ -15,6 +15,7 @@ from kopal import log
 from kopal.advise import Advice
 from kopal.cli.heads import head_lines
 from kopal.cli.output import columns, pad, say, seconds, shown
+from kopal.cli.trust_lines import trust_lines
 from kopal.datasets import Dataset
 from kopal.evaluate import Report
 from kopal.fit.curve import read_curve
@@ -226,7 +227,7 @@ def loss(value: float) -> str:
 
 
 def show_report(report: Report) -> None:
-    """Accuracy with its interval and baseline, a table of classes, the worst confusions."""
+    """Accuracy with its interval and baseline, a table of classes, the worst confusions, and what to trust."""
     low, high = report.interval
     where = f"n = {report.n}, {report.measured_on}"
     say(f"\naccuracy {report.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, {where})")
@@ -240,17 +241,22 @@ def show_report(report: Report) -> None:
         say(f"the {WORST_SHOWN} worst of {len(report.per_class)} classes by F1 (report.json has all)")
     names = [shown(row.name) for row in rows]
     width = max(5, *map(cell_len, names))
-    say(f"  {pad('class', width)}      n  precision  recall     F1")
+    say(f"  {pad('class', width)}      n  precision  recall     F1  95 % of recall")
     for name, row in zip(names, rows, strict=True):
         # A class without photos was neither right nor wrong.
         shares = (f"{share:.3f}" if row.n else "    –" for share in (row.precision, row.recall, row.f1))
         precision, recall, f1 = shares
-        say(f"  {pad(name, width)} {row.n:6}      {precision}   {recall}  {f1}")
+        ends = "{:.3f} to {:.3f}".format(*row.intervals[1]) if row.n else "–"
+        say(f"  {pad(name, width)} {row.n:6}      {precision}   {recall}  {f1}  {ends}")
+    low, high = report.macro_f1_interval
+    say(f"macro F1 {report.macro_f1:.3f}  (95 % interval {low:.3f} to {high:.3f})")
     worst = report.worst_confusions()
     if worst:
         say("\nmost confused")
         for was, said, count in worst:
             say(f"  {count:4} x {shown(was)} taken for {shown(said)}")
+    for line in trust_lines(report):
+        say(line)
 
 
 def _bar() -> Progress:

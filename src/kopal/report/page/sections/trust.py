@@ -62,7 +62,7 @@ def _declined(report: Mapping[str, Any]) -> str:
 
 
 def _unknown(facts: Facts) -> str:
-    found = facts.classifier.card.as_json()["thresholds"].get("unknown")
+    found = facts.classifier.card.thresholds.get("unknown")
     if not found:
         return ""
     return (

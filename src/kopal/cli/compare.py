@@ -1,0 +1,52 @@
+"""The command `compare`: runs side by side, each against the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kopal.cli.everyday import Json
+from kopal.cli.words import HELP
+
+if TYPE_CHECKING:
+    from kopal.compare import Comparison
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(help=HELP["runs"], show_default=False)],
+    as_json: Json = False,
+) -> None:
+    from kopal.cli.output import say, say_json
+    from kopal.compare import compare as compare_runs
+
+    found = compare_runs(runs)
+    if as_json:
+        say_json(found.as_json())
+        return
+    for line in comparison_lines(found):
+        say(line)
+
+
+def comparison_lines(found: Comparison) -> Iterator[str]:
+    """The table of a comparison, and what it means."""
+    width = max(3, *(len(row.run) for row in found.rows))
+    yield f"{'run':{width}}  accuracy  95 % interval    log loss    ECE  seconds     MB  McNemar p"
+    for row in found.rows:
+        low, high = row.interval
+        p = "" if row.p is None else f"{row.p:9.2g}"
+        yield (
+            f"{row.run:{width}}     {row.accuracy:.3f}  {low:.3f} to {high:.3f}  {row.log_loss:8.3f}  {row.ece:5.3f}  "
+            f"{row.seconds:7.1f}  {row.bytes / 1e6:5.1f}  {p}"
+        ).rstrip()
+    places = {row.measured_on for row in found.rows}
+    where = f", {places.pop()}" if len(places) == 1 else ""
+    if found.shared:
+        yield f"on the same {found.shared} photos{where}; p: how likely chance alone differs so from the first"
+    for row in found.rows[1:]:
+        if row.p is not None:
+            verdict = "more than chance" if row.p < 0.05 else "may be chance"
+            yield f"  {row.run}: right where the first errs {row.only_this} x, reverse {row.only_first} x; {verdict}"
+    if found.note:
+        yield f"note: {found.note}"

@@ -1,0 +1,333 @@
+"""A model keeps its promises by answering less: with one name, a short list, or "unsure"."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attacks import file_of, with_card
+from conftest import CLASSES, QUICK, make_photos
+from kopal.classifier import Classifier, load
+from kopal.cli.trust_lines import coverage_lines
+from kopal.conformal import fit_sets
+from kopal.errors import ModelFileError, UsageError
+from kopal.pipeline import train
+from kopal.promise import Promise, make_promise, unsure
+from kopal.promise_check import check_coverage, check_floor, check_on_halves
+from kopal.recipes import Recipe, recipe
+from kopal.run import Run
+from kopal.selective import Floor
+
+Kopal = Callable[..., tuple[int, str, str]]
+
+
+def drawn(n: int, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, and labels that follow them."""
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.full(classes, 0.2), n).astype(np.float32)
+    return probabilities, (rng.random((n, 1)) < probabilities.cumsum(axis=1)).argmax(axis=1)
+
+
+@pytest.fixture(scope="module")
+def promising(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that promises a coverage; 24 photos are too few for errors below 2 %."""
+    recipe = replace(QUICK, coverage=0.9, max_error=0.02)
+    return train(photos, tmp_path_factory.mktemp("runs") / "promising", recipe)
+
+
+def with_thresholds(run: Run, **entries: object) -> Classifier:
+    """The same model under a card with other thresholds."""
+    return Classifier.from_bytes(with_card(file_of(run.classifier), lambda card: card["thresholds"].update(entries)))
+
+
+def sets(threshold: float, method: str = "lac", wide: int = 1) -> dict[str, object]:
+    return {
+        "asked": 0.9,
+        "method": method,
+        "levels": [0.9],
+        "thresholds": [[threshold] * wide],
+        "photos": [50] * wide,
+        "out_of_fold": False,
+    }
+
+
+@pytest.mark.parametrize(("size", "classes"), [(1, 2), (1, 3), (2, 3), (2, 10), (3, 10)])
+def test_one_to_three_names_are_an_answer(size: int, classes: int) -> None:
+    assert unsure(size, classes) == ""
+
+
+@pytest.mark.parametrize(("size", "classes"), [(0, 3), (2, 2), (3, 3), (4, 10), (10, 10)])
+def test_no_name_many_or_all_are_none(size: int, classes: int) -> None:
+    assert unsure(size, classes)
+
+
+def test_a_promise_comes_back_from_the_card() -> None:
+    probabilities, labels = drawn(800)
+    made = make_promise(probabilities, labels, 0.9, "by-class", 0.3)
+    assert made.floor
+    again = Promise.of_card(json.loads(json.dumps(made.as_thresholds())), 5)
+    assert again.as_thresholds() == made.as_thresholds()
+    assert "0.9 (by-class)" in again.in_words()
+    assert "errors below 0.3" in again.in_words()
+    assert Promise.of_card({}, 5) == Promise()
+
+
+def test_the_check_counts_names_lists_and_refusals() -> None:
+    (own, own_labels), (new, new_labels) = drawn(2000), drawn(2000, 1)
+    check = check_coverage(make_promise(own, own_labels, 0.9), new, new_labels)
+    assert check
+    assert check.band[0] <= check.found <= check.band[1]
+    assert check.one + check.several + check.unsure == pytest.approx(1)
+    size = fit_sets(own, own_labels, "lac").members(new, 0.9).sum(axis=1)
+    assert check.one == (size == 1).mean()
+    assert check.several == np.isin(size, (2, 3)).mean()
+
+
+def test_a_model_that_has_grown_worse_falls_out_of_the_band() -> None:
+    (own, own_labels), (new, new_labels) = drawn(2000), drawn(2000, 1)
+    wrong = np.where(np.arange(2000) % 8 == 0, (new_labels + 1) % 5, new_labels)
+    check = check_coverage(make_promise(own, own_labels, 0.9), new, wrong)
+    assert check
+    assert check.found < check.band[0]
+    assert not check.as_json()["kept"]
+
+
+def test_without_a_test_part_half_of_the_photos_check_the_other() -> None:
+    probabilities, labels = drawn(1001)
+    check = check_on_halves(make_promise(probabilities, labels, 0.9), probabilities, labels)
+    assert check
+    assert (check.n, check.calibrated_on) == (501, 500)
+    assert check.band[0] <= check.found <= check.band[1]
+    assert check_on_halves(make_promise(probabilities, labels), probabilities, labels) is None
+    few = check_on_halves(make_promise(probabilities[:24], labels[:24], 0.95), probabilities[:24], labels[:24])
+    assert few
+    assert (few.n, few.calibrated_on, few.too_few) == (5, 19, 0)
+
+
+def test_with_too_few_photos_it_is_said_that_only_all_classes_are_honest() -> None:
+    probabilities, labels = drawn(15)
+    check = check_on_halves(make_promise(probabilities, labels, 0.95), probabilities, labels)
+    assert check
+    assert (check.too_few, check.found, check.unsure) == (15, 1.0, 1.0)
+    said = " ".join(" ".join(coverage_lines(check)).split())
+    assert "there are 15 photos to calibrate on; below 19 only the set of all classes would be honest" in said
+
+
+def test_the_floor_is_checked_on_the_test_part() -> None:
+    (own, own_labels), (new, new_labels) = drawn(3000), drawn(1000, 1)
+    made = make_promise(own, own_labels, max_error=0.1)
+    check = check_floor(made, 0.1, 3000, new, new_labels)
+    assert check
+    assert made.floor
+    answered = new.max(axis=1) >= made.floor.confidence
+    assert (check.n, check.answered) == (1000, answered.sum())
+    assert check.errors == (answered & (new.argmax(axis=1) != new_labels)).sum()
+    assert check_floor(make_promise(own, own_labels), 0.0, 3000, new, new_labels) is None
+
+
+def test_a_model_without_a_promise_answers_as_ever(trained: Run, photos: Path, kopal: Kopal) -> None:
+    one = photos / CLASSES[1] / "1.jpg"
+    [answer] = trained.classifier.predict_files([one])
+    assert (answer.candidates, answer.unsure) == (None, "")
+    _, out, _ = kopal("predict", trained.model, one, "--json")
+    assert set(json.loads(out)[0]) == {"path", "label", "probability", "top"}
+
+
+def test_any_trained_model_can_keep_another_promise(trained: Run, photos: Path, kopal: Kopal) -> None:
+    one = photos / CLASSES[1] / "1.jpg"
+    [narrow] = trained.classifier.predict_files([one], coverage=0.5)
+    [wide] = trained.classifier.predict_files([one], coverage=0.99)  # of 24 photos only all classes keep that
+    assert narrow.candidates is not None
+    assert wide.candidates is not None
+    assert len(narrow.candidates) <= 1
+    assert len(wide.candidates) == 3
+    assert wide.unsure == "3 of 3 classes are possible"
+    _, out, _ = kopal("predict", trained.model, one, "--coverage", 0.99)
+    assert out.split("\t")[1:3] == ["unsure", CLASSES[1]]
+    code, _, err = kopal("predict", trained.model, one, "--coverage", 1)
+    assert code == 2
+    assert "0.995" in err
+
+
+def test_a_short_list_is_printed_with_its_probabilities(trained: Run, photos: Path) -> None:
+    one = photos / CLASSES[1] / "1.jpg"
+    [plain] = trained.classifier.predict_files([one], top=3)
+    between = 1 - (plain.top[1][1] + plain.top[2][1]) / 2
+    [answer] = with_thresholds(trained, coverage=sets(between)).predict_files([one], top=1)
+    assert answer.candidates == plain.top[:2]
+    assert answer.unsure == ""
+
+
+def test_text_json_and_csv_tell_the_list(trained: Run, photos: Path, tmp_path: Path, kopal: Kopal) -> None:
+    one = photos / CLASSES[1] / "1.jpg"
+    [plain] = trained.classifier.predict_files([one], top=3)
+    between = 1 - (plain.top[1][1] + plain.top[2][1]) / 2
+    with_thresholds(trained, coverage=sets(between)).save(tmp_path / "list.onnx")
+    _, out, _ = kopal("predict", tmp_path / "list.onnx", one, "--csv", tmp_path / "out.csv")
+    assert out.strip().split("\t")[1::2] == [name for name, _ in plain.top[:2]]
+    [row] = csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines())
+    assert row["answer"] == " or ".join(name for name, _ in plain.top[:2])
+    _, out, _ = kopal("predict", tmp_path / "list.onnx", one, "--json")
+    [answer] = json.loads(out)
+    assert [entry["label"] for entry in answer["candidates"]] == [name for name, _ in plain.top[:2]]
+    assert "unsure" not in answer
+    with_thresholds(trained, coverage=sets(-1.0)).save(tmp_path / "none.onnx")
+    _, out, _ = kopal("predict", tmp_path / "none.onnx", one, "--json", "--csv", tmp_path / "out.csv")
+    [answer] = json.loads(out)
+    assert (answer["candidates"], answer["unsure"]) == ([], "no class is likely enough")
+    assert answer["label"] == CLASSES[1]
+    [row] = csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines())
+    assert row["answer"] == "unsure"
+
+
+def test_below_the_floor_a_model_is_unsure(trained: Run, photos: Path) -> None:
+    one = photos / CLASSES[1] / "1.jpg"
+    floor = Floor(0.02, 1.0, 200, 150, 0, 0.0198)
+    [answer] = with_thresholds(trained, max_error=floor.as_json()).predict_files([one])
+    assert "less sure than the 1.000" in answer.unsure
+    floor = replace(floor, confidence=0.0)
+    [answer] = with_thresholds(trained, max_error=floor.as_json()).predict_files([one])
+    assert answer.unsure == ""
+
+
+def test_training_fits_the_promise_and_says_what_came_of_it(promising: Run, kopal: Kopal, photos: Path) -> None:
+    report = json.loads((promising.folder / "report.json").read_text(encoding="utf-8"))
+    assert report["coverage"]["promised"] == 0.9
+    assert report["coverage"]["n"] == 12
+    assert report["coverage"]["out_of_fold"]
+    assert report["max_error"]["floor"] is None
+    held = load(promising.model).card.thresholds
+    assert held["coverage"]["asked"] == 0.9
+    assert held["coverage"]["photos"] == [24]
+    assert "max_error" not in held
+    [answer] = promising.classifier.predict_files([photos / CLASSES[0] / "1.jpg"])
+    assert answer.candidates is not None
+    code, out, _ = kopal("inspect", promising.model)
+    assert code == 0
+    assert "promises   sets that hold the true class with chance 0.9 (lac)" in out
+
+
+def test_the_screen_says_what_was_promised_and_found(
+    kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--effort", "quick", "--coverage", 0.95, "--sets", "aps", "--max-error", 0.02)
+    code, out, err = kopal("train", photos, *arguments)
+    assert code == 0, err
+    for words in (
+        "calibration error",
+        "Brier score",
+        "macro F1",
+        "coverage promised 0.95, found",
+        "(cross-conformal)",
+        "errors below 0.02 cannot be promised from 24 photos",
+        "149 sure answers without an error",
+    ):
+        assert words in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_with_a_test_part_the_promise_is_checked_on_it_and_so_does_evaluate(kopal: Kopal, tmp_path: Path) -> None:
+    make_photos(tmp_path / "photos" / "train", CLASSES, 8)
+    make_photos(tmp_path / "photos" / "val", CLASSES, 5, first=30)
+    make_photos(tmp_path / "photos" / "test", CLASSES, 4, first=60)
+    run = train(tmp_path / "photos", tmp_path / "out", replace(QUICK, coverage=0.9))
+    code, out, _ = kopal("evaluate", run.model, tmp_path / "photos")
+    assert code == 0
+    assert "coverage promised 0.9, found" in out
+    assert run.report.coverage
+    assert run.report.coverage.n == 12
+    assert run.report.coverage.calibrated_on == 15
+    assert not run.report.coverage.out_of_fold
+
+
+def test_new_photos_are_compared_with_those_of_the_training(
+    kopal: Kopal, trained: Run, photos: Path, tmp_path: Path
+) -> None:
+    make_photos(tmp_path / "alike", CLASSES, 8, first=200)
+    code, out, _ = kopal("evaluate", trained.model, tmp_path / "alike", "--json")
+    assert code == 0
+    value = json.loads(out)
+    assert not value["drift"]["alarm"]
+    assert "coverage" not in value  # none was promised
+    rng = np.random.default_rng(0)
+    from PIL import Image
+
+    for name in CLASSES:
+        (tmp_path / "noise" / name).mkdir(parents=True)
+        for number in range(8):
+            noise = np.repeat(rng.integers(0, 256, (90, 120, 1), dtype=np.uint8), 3, axis=2)
+            Image.fromarray(noise).save(tmp_path / "noise" / name / f"{number}.png")
+    code, out, _ = kopal("evaluate", trained.model, tmp_path / "noise")
+    assert code == 0
+    assert "the new photos do not look like the training data" in " ".join(out.split())
+    _, out, _ = kopal("evaluate", trained.model, photos)
+    assert "the training data" not in out  # these are
+
+
+def test_evaluate_draws_what_can_be_believed(kopal: Kopal, trained: Run, photos: Path, tmp_path: Path) -> None:
+    for name, start in (("trust.svg", b"<?xml"), ("trust.png", b"\x89PNG")):
+        code, out, err = kopal("evaluate", trained.model, photos, "--plot", tmp_path / name)
+        assert code == 0, err
+        assert f"drawn in {tmp_path / name}" in out
+        assert (tmp_path / name).read_bytes().startswith(start)
+    code, _, err = kopal("evaluate", trained.model, photos, "--plot", tmp_path / "trust.gif")
+    assert code == 2
+    assert "svg" in err
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"coverage": []},
+        {"coverage": {}},
+        {"coverage": sets(0.5) | {"method": "magic"}},
+        {"coverage": sets(0.5) | {"thresholds": [[0.5, 0.5]]}},
+        {"coverage": sets(0.5) | {"thresholds": [["often"]]}},
+        {"coverage": sets(0.5) | {"levels": [0.9, 0.5], "thresholds": [[0.5], [0.5]]}},
+        {"coverage": sets(0.5) | {"levels": [1.5]}},
+        {"coverage": sets(0.5) | {"photos": [-1]}},
+        {"coverage": sets(0.5, "by-class")},
+        {"coverage": sets(float("nan"))},
+        {"max_error": 3},
+        {"max_error": {"confidence": 0.5}},
+        {"max_error": Floor(0.02, 7.0, 1, 1, 1, 0.1).as_json()},
+    ],
+)
+def test_damaged_thresholds_are_refused(
+    entries: dict[str, object], trained: Run, photos: Path, tmp_path: Path, kopal: Kopal
+) -> None:
+    harmed = with_thresholds(trained, **entries)
+    with pytest.raises(ModelFileError, match="thresholds are damaged"):
+        next(iter(harmed.predict_files([photos / CLASSES[0] / "1.jpg"])))
+    harmed.save(tmp_path / "harmed.onnx")
+    code, _, err = kopal("predict", tmp_path / "harmed.onnx", photos)
+    assert code == 2
+    assert "damaged" in err
+
+
+def test_a_model_without_thresholds_cannot_keep_a_promise(trained: Run, photos: Path) -> None:
+    bare = Classifier.from_bytes(
+        with_card(file_of(trained.classifier), lambda card: card.__setitem__("thresholds", {}))
+    )
+    with pytest.raises(UsageError, match="without thresholds"):
+        next(iter(bare.predict_files([photos / CLASSES[0] / "1.jpg"], coverage=0.9)))
+    [answer] = bare.predict_files([photos / CLASSES[0] / "1.jpg"])
+    assert answer.candidates is None
+
+
+@pytest.mark.parametrize("knobs", [{"coverage": 1.0}, {"coverage": 0.2}, {"max_error": 0.9}, {"sets": "magic"}])
+def test_promises_out_of_range_are_usage_errors(knobs: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        recipe("quick", **knobs)  # type: ignore[arg-type]
+
+
+def test_the_knobs_of_promises_are_read_back() -> None:
+    made = recipe("quick", coverage=0.9, sets="aps", max_error=0.05)
+    assert Recipe.from_json(made.as_json()) == made
