@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-VOID = frozenset({"meta", "img", "br", "hr", "input", "link", "path", "rect", "circle"})
+VOID = frozenset({"meta", "img", "br", "hr", "input", "link"})
 
 
 @dataclass

@@ -39,9 +39,10 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_run_folder_holds_five_files_and_no_more(trained: Run) -> None:
+def test_a_run_folder_holds_these_files_and_no_more(trained: Run) -> None:
     names = {path.name for path in trained.folder.iterdir()}
-    assert names == {"model.onnx", "report.json", "recipe.json", "ledger.csv", "predictions.csv"}
+    tables = {"photos.csv", "ledger.csv", "predictions.csv"}
+    assert names == {"report.html", "model.onnx", "report.json", "recipe.json"} | tables
 
 
 def test_the_report_has_what_scripts_read(trained: Run) -> None:

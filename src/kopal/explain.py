@@ -94,6 +94,9 @@ class Neighbourhood:
         except UsageError as error:
             self.note = f"no nearest photos: {error.happened}"
             return
+        if not cache_folder().is_dir():
+            self.note = f"no nearest photos: {NOT_KEPT}"
+            return
         rows = {bytes.fromhex(row["sha256"]): row for row in _rows(run / PHOTOS)}
         with closing(Store(cache_folder(), self._extractor.context)) as store:
             self._known = store.get(list(rows))

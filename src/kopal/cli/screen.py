@@ -201,7 +201,8 @@ class Screen:
         show_report(run.report)
         say(f"\nsaved in {shown(run.folder)} after {run.seconds:.1f} s:")
         more = f"{' history.csv' if run.history else ''}{' heads.csv' if run.heads else ''}"
-        say(f"  model.onnx report.json recipe.json ledger.csv predictions.csv{more}")
+        say("  report.html to look at, model.onnx to use, and their numbers:")
+        say(f"  report.json recipe.json photos.csv ledger.csv predictions.csv{more}")
         trained = run.classifier.card.provenance["photos"]
         say(f"  the model learned from {trained} photos")
 
