@@ -135,6 +135,11 @@ class Classifier:
         """Copies of the graph's constants by name: the weights, and with them how the pixels are normalised."""
         return {tensor.name: onnx.numpy_helper.to_array(tensor).copy() for tensor in self.graph().graph.initializer}
 
+    @property
+    def parameters(self) -> int:
+        """Numbers in the file that were learned, or taken over: all of its floating-point constants."""
+        return sum(array.size for array in self.constants().values() if array.dtype.kind == "f")
+
     def scores(self, pixels: Pixels) -> Scores:
         """Pixels uint8 (N, H, W, C) → scores float32 (N, K), before calibration. Raises `PixelsError`."""
         return self._run(pixels)[0]

@@ -111,7 +111,15 @@ def _rung(step: Step, dataset: Dataset, out: Path, left: float, seed: int, log: 
     except KopalError as error:
         return replace(nothing, left_out=error.happened)
     report = run.report
-    return Rung(step.name, report.accuracy, report.interval, report.n, run.seconds, _parameters(folder), str(folder))
+    return Rung(
+        step.name,
+        report.accuracy,
+        report.interval,
+        report.n,
+        run.seconds,
+        load(folder / "model.onnx").parameters,
+        str(folder),
+    )
 
 
 def _recipe(step: Step, left: float, seed: int) -> Recipe:
@@ -130,11 +138,11 @@ def _read(step: Step, folder: Path) -> Rung:
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     low, high = report["interval"]
     return Rung(
-        step.name, report["accuracy"], (low, high), report["n"], report["seconds"], _parameters(folder), str(folder)
+        step.name,
+        report["accuracy"],
+        (low, high),
+        report["n"],
+        report["seconds"],
+        load(folder / "model.onnx").parameters,
+        str(folder),
     )
-
-
-def _parameters(folder: Path) -> int:
-    """Numbers in the model file that were learned, or taken over: all of its floating-point constants."""
-    constants = load(folder / "model.onnx").constants().values()
-    return int(sum(array.size for array in constants if array.dtype.kind == "f"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,17 +17,27 @@ if TYPE_CHECKING:
 
 def compare(
     runs: Annotated[list[str], typer.Argument(help=HELP["runs"], show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", help=HELP["--out compare"], show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    from kopal.cli.output import say, say_json
+    from kopal.cli.output import say, say_json, shown
+    from kopal.cli.place import check_page_place
     from kopal.compare import compare as compare_runs
+    from kopal.files import write_text
+    from kopal.report.page import comparison_page
 
+    if out is not None:
+        check_page_place(out, "compare")
     found = compare_runs(runs)
+    if out is not None:
+        write_text(out, comparison_page(found, [Path(run) for run in runs]))
     if as_json:
         say_json(found.as_json())
         return
     for line in comparison_lines(found):
         say(line)
+    if out is not None:
+        say(f"as a page: {shown(out)}")
 
 
 def comparison_lines(found: Comparison) -> Iterator[str]:

@@ -24,9 +24,10 @@ def check_features_place(out: Path) -> None:
     table_format(out)
 
 
-def check_page_place(out: Path) -> None:
-    """Raises where a page of similar photos may not be written."""
-    _check(out, "similar.html", "page of similar photos", _is_page, (".html", ".htm"))
+def check_page_place(out: Path, command: str) -> None:
+    """Raises where a command's page may not be written."""
+    kinds = (".html", ".htm")
+    _check(out, f"{command}.html", f"page of kopal {command}", lambda path: _is_page(path, command), kinds)
 
 
 def _check(
@@ -53,11 +54,9 @@ def _is_ensemble(path: Path) -> bool:
         return False
 
 
-def _is_page(path: Path) -> bool:
-    from kopal.report.similar_page import GENERATOR
-
+def _is_page(path: Path, command: str) -> bool:
     try:
         with path.open("rb") as file:
-            return GENERATOR.encode() in file.read(200)
+            return f'<meta name="generator" content="kopal {command}">'.encode() in file.read(200)
     except OSError:
         return False

@@ -81,7 +81,7 @@ def similar(
     from kopal.similar import similar as look_up
 
     if out is not None:
-        check_page_place(out)
+        check_page_place(out, "similar")
     extraction = origin(model, net, weights=weights, download=download)
     with Screen() as screen:
         log = silent if as_json else screen

@@ -109,6 +109,7 @@ HELP = {
     "--sets": "How sets are made: lac (short), aps (never empty, longer where it is hard), by-class (kept in each).",
     "--max-error": "Say unsure so often that fewer answers than this share are wrong, such as 0.02.",
     "--plot evaluate": "Draw how far probabilities can be believed, and errors against answers: .svg, .png or .pdf.",
+    "--out compare": "Write a page with curves and the photos on which they disagree: .html, new or an earlier page.",
     "runs": "Two or more run folders; each is compared with the first.",
     "--verify": "Recompute the file's digest and its golden outputs.",
     "--clear": "Delete what is kept.",

@@ -14,17 +14,16 @@ from kopal.files import shown
 from kopal.images import FULL_SIDE, Geometry
 from kopal.similar import Answer, Neighbour, Similar
 
-GENERATOR = '<meta name="generator" content="kopal similar">'
 MOST_PICTURES = 2000
 
 # Pixels of a thumbnail's longer side: enough for a sharp picture on a fine screen, some 10 kB.
 NEAR, ASKED = 256, 480
 
-_HEAD = f"""<!doctype html>
+_HEAD = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-{GENERATOR}
+<meta name="generator" content="kopal similar">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">

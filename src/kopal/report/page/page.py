@@ -20,7 +20,7 @@ from kopal.report.page.sections.trust import trust
 from kopal.report.page.sections.weights import weights
 from kopal.report.page.thumbnails import Thumbnails
 
-GENERATOR = '<meta name="generator" content="kopal report">'
+WORDS = "What this classifier can do, where it fails, and why"
 
 
 def run_page(folder: Path, source: Source | None) -> str:
@@ -43,11 +43,12 @@ def run_page(folder: Path, source: Source | None) -> str:
         growth(facts),
         provenance(facts),
     ]
-    return document(facts.report.get("title", folder.resolve().name), [part for part in sections if part])
+    title = facts.report.get("title", folder.resolve().name)
+    return document(title, WORDS, [part for part in sections if part], "kopal report")
 
 
-def document(title: str, sections: list[str]) -> str:
-    """The whole file around its sections, with a policy that lets in nothing from outside."""
+def document(title: str, words: str, sections: list[str], maker: str) -> str:
+    """The whole file around its sections, with a policy that lets in nothing from outside; `maker` is the command."""
     style, script = (
         files("kopal.report.page").joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
     )
@@ -57,12 +58,13 @@ def document(title: str, sections: list[str]) -> str:
     )
     links = "".join(f'<li><a href="#{key}">{heading}</a></li>' for key, heading in map(_heading, sections))
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{GENERATOR}\n'
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="generator" content="{maker}">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{plain(title)}: kopal's report</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f'<a class="skip" href="#summary">To the results</a>\n<header><h1>{plain(title)}</h1>\n'
-        '<p class="quiet">What this classifier can do, where it fails, and why</p></header>\n'
+        f'<a class="skip" href="#{_heading(sections[0])[0]}">To the results</a>\n<header><h1>{plain(title)}</h1>\n'
+        f'<p class="quiet">{plain(words)}</p></header>\n'
         f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n<main>\n{"".join(sections)}</main>\n'
         "<footer>Made by kopal. The photos on this page are copies inside this file; nothing is loaded from elsewhere."
         f"</footer>\n<script>{script}</script>\n</body>\n</html>\n"
