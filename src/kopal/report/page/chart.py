@@ -92,7 +92,7 @@ def chart(title: str, x: Axis, y: Axis, marks: Sequence[Line | Band | Dots]) -> 
     body = _frame(x, y) + "".join(_mark(mark, x, y) for mark in marks)
     named = [mark for mark in marks if mark.name]
     legend = "".join(f'<li class="{mark.look}{_dash(mark)}">{plain(mark.name)}</li>' for mark in named)
-    key = f'<ul class="legend">{legend}</ul>' if len(named) > 1 else ""
+    key = f'<ul class="legend">{legend}</ul>' if named else ""
     return (
         f'<figure class="chart"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{plain(title)}">\n{body}'
         f"</svg>\n<figcaption>{plain(title)}</figcaption>{key}</figure>\n"
@@ -141,7 +141,8 @@ def _dot(dot: Dot, look: str, x: Axis, y: Axis) -> str:
     if dot.interval:
         ends = [_place(dot.x, end, x, y)[1] for end in dot.interval]
         whisker = f'<path class="line {look}" d="M{across:.1f} {ends[0]:.1f}V{ends[1]:.1f}"/>'
-    label = f'<text class="middle" x="{across:.1f}" y="{down - dot.radius - 5:.1f}">{plain(dot.label)}</text>'
+    top = min([down - dot.radius, *(_place(dot.x, end, x, y)[1] for end in dot.interval or ())])
+    label = f'<text class="middle" x="{across:.1f}" y="{max(top - 5, 10):.1f}">{plain(dot.label)}</text>'
     return (
         f'<g>{whisker}<circle class="{look}" cx="{across:.1f}" cy="{down:.1f}" r="{dot.radius:.1f}">'
         f"<title>{plain(dot.words)}</title></circle>{label if dot.label else ''}</g>\n"

@@ -61,7 +61,7 @@ def _table(found: Comparison) -> str:
             number(row.ece, percent(row.ece)),
             number(row.seconds, f"{row.seconds:.1f}"),
             number(row.bytes, f"{row.bytes / 1e6:.1f}"),
-            number(2.0 if row.p is None else row.p, "" if row.p is None else f"{row.p:.2g}"),
+            Cell("", 2.0) if row.p is None else number(row.p, f"{row.p:.2g}"),
         ]
         for row in found.rows
     ]
