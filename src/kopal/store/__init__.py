@@ -1,8 +1,8 @@
 """What was computed once is kept: a photo's features or pixels, in one SQLite file that many processes may share.
 
 `place` says in which folder, `limit` how large it may grow, `layout` what the file is like, how it is opened whatever
-is found there, and what shows damage; `lru` which rows go first where there is no room. `rows` is the store as trainings
-see it, `care` what its owner does with it.
+is found there, and what shows damage; `lru` which rows go first where there is no room. `rows` is the store as
+trainings see it, `care` what its owner does with it.
 """
 
 from kopal.store.care import Pruned, Verified, clear, prune, usage, verify
