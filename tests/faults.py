@@ -115,7 +115,7 @@ def sql_points(at: int = 0, act: Act = nothing) -> Iterator[list[str]]:
     connect = sqlite3.connect
 
     def point(command: str) -> None:
-        seen.append(command.split("(")[0])
+        seen.append(command.split("(", maxsplit=1)[0])
         if len(seen) == at:
             act(command)
 

@@ -14,7 +14,6 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np

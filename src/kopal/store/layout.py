@@ -139,8 +139,9 @@ def _share(connection: sqlite3.Connection) -> None:
     for attempt in range(SHARING_ATTEMPTS):
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if attempt == SHARING_ATTEMPTS - 1:
+        except sqlite3.OperationalError as error:
+            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or attempt == SHARING_ATTEMPTS - 1:
                 raise
             time.sleep(0.05)
         else:
