@@ -106,7 +106,7 @@ def main(folder: Path, every: int) -> None:
     for name, scene in scenes(folder / "try").items():
         print("points", name, disturbed(name, scene, folder / name, every))  # noqa: T201
     for kill in (True, False):
-        endings = store_grown(folder / "store", range(0, 300_000, 7001 * every), kill)
+        endings = store_grown(folder / "store", range(0, 1_200_000, 20_011 * every), kill)
         print("points", "store", dict(sorted(endings.items())))  # noqa: T201
 
 

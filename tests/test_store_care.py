@@ -122,7 +122,7 @@ def test_a_set_larger_than_the_limit_does_not_push_itself_out(
         clock()
         found.append(session(tmp_path, wanted))
         assert store.usage(tmp_path)[1] <= 600_000
-    assert len(found[0]) > 80
+    assert len(found[0]) > 60
     assert found[0] <= found[1] <= found[2]
 
 
@@ -209,10 +209,12 @@ def damage(folder: Path, wanted: dict[bytes, np.ndarray], dice: np.random.Genera
     hurt = 0
     for row in wanted.values():
         data = row.tobytes()
+        byte, bit = int(dice.integers(len(data))), 1 << int(dice.integers(8))
         at = content.find(data)
-        if at >= 0:
-            content[at + int(dice.integers(len(data)))] ^= 1 << int(dice.integers(8))
-            hurt += 1
+        hurt += at >= 0
+        while at >= 0:  # a row that was moved has left a copy where it was
+            content[at + byte] ^= bit
+            at = content.find(data, at)
     (folder / store.FILE).write_bytes(content)
     return hurt
 

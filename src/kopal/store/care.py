@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +39,17 @@ def usage(folder: Path) -> tuple[int, int]:
     size = _size(folder)
     if not (folder / FILE).is_file():
         return 0, size
-    for way in (lambda: sqlite3.connect(folder / FILE, timeout=5), lambda: opened_to_read(folder)):
-        try:
-            with closing(way()) as connection:
-                return int(connection.execute("SELECT count(*) FROM kept").fetchone()[0]), size
-        except (sqlite3.Error, ValueError):
-            continue
+    try:
+        return _count(sqlite3.connect(folder / FILE, timeout=5)), size
+    except sqlite3.Error:
+        with suppress(sqlite3.Error, ValueError):
+            return _count(opened_to_read(folder)), size
     return 0, size
+
+
+def _count(opened: sqlite3.Connection) -> int:
+    with closing(opened) as connection:
+        return int(connection.execute("SELECT count(*) FROM kept").fetchone()[0])
 
 
 def verify(folder: Path) -> Verified:

@@ -46,6 +46,7 @@ def opened(folder: Path) -> sqlite3.Connection:
         # A crash of the machine may cost the last batches, never the file.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA cache_size = -16000")
+        connection.execute("PRAGMA secure_delete = OFF")  # some systems write zeros over all that is deleted
     except BaseException:
         connection.close()
         raise

@@ -12,7 +12,7 @@ from itertools import islice
 
 from kopal.store.layout import pragma, transaction
 
-AT_ONCE = 64
+AT_ONCE = 16
 """Rows deleted in one transaction: other processes wait that long."""
 PAGES_AT_ONCE = 1000
 
@@ -45,6 +45,7 @@ def give_back(connection: sqlite3.Connection, size: int) -> None:
     excess = pragma(connection, "page_count") - size // pragma(connection, "page_size")
     excess = min(excess, pragma(connection, "freelist_count"))
     while excess > 0:
-        connection.execute(f"PRAGMA incremental_vacuum({min(excess, PAGES_AT_ONCE)})").fetchall()
+        # As a script: it ends with its last page, and `execute` would stop at the first.
+        connection.executescript(f"PRAGMA incremental_vacuum({min(excess, PAGES_AT_ONCE)})")
         excess -= PAGES_AT_ONCE
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -109,7 +109,7 @@ class Store:
     def _key(self, digest: bytes) -> bytes:
         return hashlib.sha256(self._context + digest).digest()
 
-    def _rows(self, keys: Sequence[bytes]) -> list[tuple[int, object, object, object]]:
+    def _rows(self, keys: Sequence[bytes]) -> list[tuple[int, Any, Any, Any]]:
         with self._lock:
             if self._connection is None:
                 return []
@@ -134,7 +134,7 @@ class Store:
         if occupied(connection) > self._limit:
             self._write_down()
             shrink(connection, int(self._limit * ROOM))
-            give_back(connection, self._limit)
+        give_back(connection, self._limit)
 
     def _add_no_more(self, error: Exception) -> None:
         """What is there can still be read, unless SQLite cannot make sense of it."""
