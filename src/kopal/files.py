@@ -7,12 +7,18 @@ import io
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from kopal.errors import OutputError
+
+HALF = ".kopal.part"
+"""How the name ends of a file that is being written."""
+ABANDONED = 3600.0
+"""Seconds after which nobody writes to such a file any more: what is left was left by a process that was killed."""
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -45,15 +51,39 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}{HALF}")
+    sweep(path.parent, ABANDONED)
     try:
         with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):  # what went wrong is told already
+            temporary.unlink(missing_ok=True)
+        raise
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Let the new name survive a power cut, where the system can say so of a folder; the file itself is there."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sweep(folder: Path, age: float = 0.0, ending: str = HALF) -> None:
+    """Delete what processes that were killed had begun to write in a folder, if it is older than `age` seconds."""
+    with suppress(OSError, ValueError):
+        with os.scandir(folder) as entries:
+            left = [entry for entry in entries if entry.name.endswith(ending)]
+        for entry in left:
+            if not age or time.time() - entry.stat(follow_symlinks=False).st_mtime >= age:
+                os.unlink(entry.path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,7 +17,7 @@ from kopal.classifier import Classifier
 from kopal.datasets import Labelled
 from kopal.errors import Diverged, OutputError
 from kopal.evaluate import Report
-from kopal.files import shown, write_csv, write_json
+from kopal.files import ABANDONED, HALF, shown, sweep, write_bytes, write_csv, write_json
 from kopal.fit.fitted import HeadRow
 from kopal.fit.loop import Epoch
 from kopal.ledger import LedgerRow
@@ -28,6 +28,10 @@ PHOTOS = "photos.csv"
 PAGE = "report.html"
 CHECKPOINT = "checkpoint"
 """The folder, inside a run's, of a training that is not finished."""
+FILES = ("model.onnx", "recipe.json", "ledger.csv", "predictions.csv", "history.csv", "heads.csv", "report.json")
+"""What a run writes, the report last: a folder that has one is complete."""
+BEGUN = f".run{HALF}"
+"""Stands in a run's folder while its files are written, and stays if the process is killed: they are half of a run."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,20 @@ class Run:
     def write(self, recipe: dict[str, Any], details: dict[str, Any], photos: Labelled) -> None:
         """The files of the folder; `recipe` holds the knobs that were used, `details` join the report's numbers.
 
-        Raises `OutputError`.
+        Raises `OutputError`, and takes back what it has written, unless nothing else holds what was learned.
         """
+        try:
+            write_bytes(self.folder / BEGUN, b"")
+            self._write(recipe, details)
+        except BaseException:
+            if not self.history or (self.folder / CHECKPOINT).is_dir():
+                _take_back(self.folder)
+            sweep(self.folder)
+            raise
+        sweep(self.folder)
+        shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
+
+    def _write(self, recipe: dict[str, Any], details: dict[str, Any]) -> None:
         self.classifier.save(self.model)
         write_json(self.folder / "recipe.json", recipe)
         ledger = [(row.path, row.class_name, row.sha256, row.kind, row.reason) for row in self.ledger]
@@ -85,9 +101,7 @@ class Run:
                 for row in self.heads
             )
             write_csv(self.folder / "heads.csv", columns, rows)
-        # Last, so that a folder with a report is complete.
         write_json(self.folder / "report.json", self.report.as_json() | {"seconds": self.seconds} | details)
-        shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
 
 
 def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
@@ -133,6 +147,13 @@ def reserved(out: Path | None, title: str, resume: bool = False) -> Iterator[Pat
                 left.rmdir()
 
 
+def _take_back(folder: Path) -> None:
+    """Delete the files of a run that could not be written as a whole."""
+    for name in FILES:
+        with contextlib.suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
+
+
 def _unfinished(folder: Path) -> bool:
     return (folder / CHECKPOINT).is_dir() and not (folder / "report.json").exists()
 
@@ -150,6 +171,7 @@ def _make(folder: Path, resume: bool) -> Path:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{shown(folder)} is a file", "a new or empty folder", "choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
+        _tidy(folder)
         if (folder / "report.json").exists() and resume:
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)  # killed at the very end, it would stay for ever
             raise OutputError(
@@ -164,9 +186,9 @@ def _make(folder: Path, resume: bool) -> Path:
         if any(folder.iterdir()) and not _unfinished(folder):
             raise OutputError(f"{shown(folder)} is not empty", "a new or empty folder", "choose another --out")
         _check_writable(folder)
-        for half in folder.glob(".*.part"):  # of a model file, by kill -9
-            half.unlink(missing_ok=True)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
         raise OutputError(
             f"cannot make the folder {shown(folder)}: {(error.strerror or str(error)).lower()}",
             "a place that may be written to",
@@ -175,7 +197,16 @@ def _make(folder: Path, resume: bool) -> Path:
     return folder
 
 
+def _tidy(folder: Path) -> None:
+    """Delete what a process that was killed has left in the folder of a run."""
+    if (folder / BEGUN).exists() and not (folder / "report.json").exists():
+        _take_back(folder)
+    sweep(folder)
+
+
 def _next_free(title: str) -> Path:
+    for left in _runs(title):
+        sweep(left, ABANDONED)
     number = 1
     while True:
         folder = Path("runs") / f"{title}-{number}"
@@ -196,6 +227,6 @@ def _next_free(title: str) -> Path:
 
 
 def _check_writable(folder: Path) -> None:
-    probe = folder / ".kopal-writable"
+    probe = folder / f".writable{HALF}"
     probe.touch()
     probe.unlink()

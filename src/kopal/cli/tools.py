@@ -60,17 +60,22 @@ def doctor() -> None:
         say(line)
 
 
-def cache(clear: Annotated[bool, typer.Option("--clear", help=HELP["--clear"])] = False) -> None:
-    from kopal.cli.output import say, shown
-    from kopal.store import cache_folder, usage
-    from kopal.store import clear as clear_store
+def cache(
+    action: Annotated[str | None, typer.Argument(help=HELP["action"], show_default=False)] = None,
+    most: Annotated[str | None, typer.Option("--max", help=HELP["--max"], show_default=False)] = None,
+    clear: Annotated[bool, typer.Option("--clear", help=HELP["--clear"])] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=HELP["--json"])] = False,
+) -> int:
+    from kopal.cli.cached import cared_for, lines
+    from kopal.cli.output import say, say_json
 
-    folder = cache_folder()
-    if clear:
-        say(f"freed {clear_store(folder) / 1e6:.1f} MB in {shown(folder)}")
-        return
-    rows, size = usage(folder)
-    say(f"{shown(folder)}: features of {rows} photos, {size / 1e6:.1f} MB")
+    told = cared_for(action, most, clear)
+    if as_json:
+        say_json(told)
+    else:
+        for line in lines(told):
+            say(line)
+    return 1 if told.get("damaged") else 0
 
 
 def show_version(wanted: bool) -> None:

@@ -28,7 +28,10 @@ HELP = {
     "--plot advise": "Draw the learning curve and where it leads: .svg, .png or .pdf.",
     "inspect": "Show what is in a model file.",
     "doctor": "Show versions, processor, caches and one timing.",
-    "cache": "Show the cache of computed features, or clear it.",
+    "cache": "Show, check, shrink or clear the cache of computed features. Exit code 1 if any of it was damaged.",
+    "action": "verify: check every row and delete damaged ones; prune: delete what was used longest ago. "
+    "Without it, what is kept.",
+    "--max": "With prune: how large it may stay, such as 500MB. Default: KOPAL_CACHE_MAX, else 10GB.",
     "--version": "Show the version and exit.",
     "data": "A folder of class folders, or one with train/val/test inside, or either as .zip, .tar or .tar.gz; "
     "or: digits, fashion-mnist.",
@@ -112,5 +115,5 @@ HELP = {
     "--out compare": "Write a page with curves and the photos on which they disagree: .html, new or an earlier page.",
     "runs": "Two or more run folders; each is compared with the first.",
     "--verify": "Recompute the file's digest and its golden outputs.",
-    "--clear": "Delete what is kept.",
+    "--clear": "Delete what is kept; fetched weights stay.",
 }

@@ -14,17 +14,19 @@ from urllib.error import URLError
 from kopal.backends.torch_module import require_torch
 from kopal.backends.weights_file import read_file
 from kopal.errors import OutputError, UsageError, WeightsError
-from kopal.files import shown, write_json
+from kopal.files import ABANDONED, shown, sweep, write_json
 from kopal.log import Log, Note
 from kopal.nets.torchvision_weights import DOWNLOADABLE, Downloadable
-from kopal.store import cache_folder
+from kopal.store import WEIGHTS, cache_folder
 
 DIGESTS = "sha256.json"
+PARTIAL = ".partial"
+"""How PyTorch's downloader ends the name of what it has begun to fetch."""
 
 
 def weights_folder() -> Path:
     """Where fetched weights lie."""
-    return cache_folder() / "weights"
+    return cache_folder() / WEIGHTS
 
 
 def nets_at_hand() -> frozenset[str]:
@@ -77,6 +79,7 @@ def fetch(url: str, path: Path, hash_prefix: str | None) -> None:
         ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, ABANDONED, PARTIAL)
         import_module("torch.hub").download_url_to_file(url, str(path), hash_prefix, progress=False)
     except RuntimeError as error:
         raise WeightsError(
@@ -106,7 +109,8 @@ def compare(name: str, sha256: str, place: str, log: Log) -> None:
             record.parent.mkdir(parents=True, exist_ok=True)
             write_json(record, {**known, name: sha256})
         except (OSError, OutputError) as error:
-            log(Note(f"the weights' sha256 cannot be written down: {error}"))
+            reason = error.happened if isinstance(error, OutputError) else error.strerror or error
+            log(Note(f"the weights' sha256 cannot be written down: {reason}"))
     elif known[name] != sha256:
         raise WeightsError(
             f"{place} has sha256 {sha256}",
