@@ -7,11 +7,13 @@ event that Python tells its auditors is listened to: nothing may be imported, co
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
 import hashlib
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -130,8 +132,9 @@ def models() -> Callable[[bytes], tuple[str, str, str]]:
     from kopal.classifier import load
     from kopal.errors import ModelFileError
 
-    folder = tempfile.TemporaryDirectory()
-    path = os.path.join(folder.name, "model.onnx")
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    path = os.path.join(folder, "model.onnx")
     seen: list[str] = []
     watching = [False]
 
@@ -149,7 +152,7 @@ def models() -> Callable[[bytes], tuple[str, str, str]]:
         except ModelFileError as error:
             if not all(0 < len(part) < 2000 for part in (error.happened, error.expected, error.fix)):
                 return "exception", f"a message of strange length: {error.happened[:200]}"
-            return "refused", error.happened[:200]
+            return "refused", error.happened.removeprefix(f"{path}: ")[:200]
         return "read", ""
 
     def read(data: bytes) -> tuple[str, str, str]:

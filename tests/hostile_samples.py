@@ -43,13 +43,15 @@ def all_samples() -> dict[str, bytes]:
         "bmp top down": bmp(np.asarray(photo(31, 20)), top_down=True),
         "bmp of OS/2": bmp(np.asarray(photo(31, 20)), core=True),
         "bmp alpha": encode(veiled, "BMP"),
-        "tiff several": encode(image, "TIFF", **several),
+        "tiff several": encode(photo(), "TIFF", save_all=True, append_images=[photo().convert("L")]),
         "tiff tiles": tiff(np.asarray(photo(100, 70)), tile=(32, 48)),
         "tiff tiles deflate": tiff(np.asarray(photo(100, 70)), tile=(32, 48), deflate=True),
         "tiff big-endian": tiff(np.asarray(photo(100, 70)), order=">", deflate=True),
         "tiff planes": tiff(np.asarray(photo(100, 70)), planes=True, deflate=True),
         "tiff of 64 bits": encode(image, "TIFF", big_tiff=True, compression="tiff_lzw"),
-        "tiff 16 bits lzw": encode(sixteen_bits(np.asarray(image.convert("L")) * 257), "TIFF", compression="tiff_lzw"),
+        "tiff 16 bits lzw": encode(
+            sixteen_bits(np.asarray(image.convert("L")).astype(int) * 257), "TIFF", compression="tiff_lzw"
+        ),
     }
 
 

@@ -89,7 +89,7 @@ def classifier(net: Net) -> Classifier:
 def surgery(data: bytes, dice: random.Random) -> bytes:
     """Bytes behind a good seal: flipped, cut, doubled, or no longer UTF-8."""
     body = bytearray(data[: -len(_seal_entry(b""))])
-    match dice.randrange(4):
+    match dice.randrange(5):
         case 0:
             for _ in range(dice.choice([1, 2, 8])):
                 body[dice.randrange(len(body))] ^= 1 << dice.randrange(8)
@@ -98,10 +98,26 @@ def surgery(data: bytes, dice: random.Random) -> bytes:
         case 2:
             at = dice.randrange(len(body))
             body[at:at] = body[at : at + dice.choice([1, 10, 100])] * dice.choice([1, 3, 1000])
+        case 3:
+            body += deep(dice.choice([30, 1000, 20_000]))
         case _:
             at = body.find(dice.choice([b"head", b"scores", b"pixels", b"Gemm", b"kopal"]))
             body[max(at, 0) : max(at, 0) + 2] = b"\xff\xfe"
     return bytes(body) + _seal_entry(bytes(body))
+
+
+def deep(levels: int) -> bytes:
+    """A field of a model: its graph has a node that has a graph that has a node …, which no parser should follow."""
+    inner = b""
+    for _ in range(levels):
+        for field in (6, 5, 1):  # a node's attribute, a graph in it, a node in that
+            inner = bytes([field << 3 | 2]) + _length(len(inner)) + inner
+    return bytes([7 << 3 | 2]) + _length(len(inner)) + inner
+
+
+def _length(number: int) -> bytes:
+    low, high = number & 127, number >> 7
+    return bytes([low | 128]) + _length(high) if high else bytes([low])
 
 
 def broken_seal(data: bytes, dice: random.Random) -> bytes:

@@ -275,7 +275,7 @@ def off_the_list(model: onnx.ModelProto, dice: random.Random) -> None:
 
 def control(model: onnx.ModelProto, dice: random.Random) -> None:
     inner = helper.make_graph([], "inner", [], [])
-    for _ in range(dice.choice([1, 5, 40, 200])):
+    for _ in range(dice.choice([1, 2, 5, 25])):
         node = helper.make_node("If", ["scores"], ["x"], then_branch=inner)
         inner = helper.make_graph([node], "inner", [], [])
     name = dice.choice(["body", "then_branch", "value", ""])

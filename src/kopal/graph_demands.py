@@ -25,7 +25,7 @@ MAX_ALIVE = 1 << 28
 MAX_WORK = 1 << 40
 """Multiplications of one run: minutes of one core. The largest nets in use need a fifth."""
 
-_SIZES = {
+_SIZES: Mapping[int, int] = {
     TensorProto.FLOAT: 4,
     TensorProto.DOUBLE: 8,
     TensorProto.FLOAT16: 2,

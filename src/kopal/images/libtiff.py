@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from PIL import Image
+from PIL import _imaging
 
 _lock = threading.Lock()
 _silent: list[Any] = []
@@ -43,7 +43,7 @@ def _setter() -> Callable[[Any], Any] | None:
     """TIFFSetErrorHandler, handler → the former handler, or None where it cannot be found."""
     try:
         # A library's handle also finds the names of those that it depends on.
-        setter = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+        setter = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
     except (OSError, AttributeError, TypeError):
         return None
     setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
