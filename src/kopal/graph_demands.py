@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from typing import TypeAlias
 
 import onnx
-from onnx import TensorProto
+import onnx.shape_inference
+from onnx import TensorProto, helper, numpy_helper
 
 from kopal.errors import ModelFileError
 
@@ -37,8 +39,14 @@ _SIZES: Mapping[int, int] = {
 }
 """The types of constants that we know, and how many bytes one number of each takes."""
 
+_ABSURD = 1 << 31
+_END = 1 << 63
 _SMALL = 1024
 """A constant of at most so many numbers may say how something is shaped, and is shown to the inference of shapes."""
+
+
+_Shape: TypeAlias = tuple[int, tuple[int, ...]]
+"""An element type and the sides."""
 
 
 def images_at_once(height: int, width: int) -> int:
@@ -52,7 +60,6 @@ def check_demands(graph: onnx.GraphProto, opset: int) -> None:
         raise _refused(f"the graph has {len(graph.node)} nodes", f"at most {MAX_NODES}")
     for tensor in graph.initializer:
         check_constant(tensor)
-    _check_order(graph)
     _check_sizes(graph, opset)
 
 
@@ -68,59 +75,125 @@ def check_constant(tensor: onnx.TensorProto) -> None:
         held = max(map(len, (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data)))
     if held != prod(tensor.dims) or tensor.HasField("segment"):
         raise _refused(f"constant {tensor.name!r} does not hold what its shape {[*tensor.dims]} says", "all its data")
-
-
-def _check_order(graph: onnx.GraphProto) -> None:
-    """Every name is made once, and before it is used: so there is no circle."""
-    names = [tensor.name for tensor in graph.initializer] + [value.name for value in graph.input]
-    made = {*names}
-    if len(made) < len(names) or "" in made:
-        raise _refused("the graph names two constants or inputs alike, or one not at all", "a name for each")
-    for node in graph.node:
-        if missing := {*node.input} - made - {""}:
-            raise _refused(f"node {node.name!r} takes {min(missing)!r}, which is not made before it", "nodes in order")
-        for name in filter(None, node.output):
-            if name in made:
-                raise _refused(f"{name!r} is made twice", "one node for each value")
-            made.add(name)
+    if tensor.data_type == TensorProto.INT64 and held <= _SMALL:
+        values = numpy_helper.to_array(tensor).ravel().tolist()
+        # These say how something is shaped; "to the end" is written as the largest number there is.
+        if any(_ABSURD < abs(number) < _END - 1 for number in values):
+            raise _refused(f"constant {tensor.name!r} holds sizes out of bounds", "sensible numbers")
 
 
 def _check_sizes(graph: onnx.GraphProto, opset: int) -> None:
-    """What is alive at a time, and the work of all nodes, keep to the limits; outputs have the shapes they declare."""
-    shapes = {tensor.name: (*tensor.dims,) for tensor in graph.initializer} | _shapes(graph, opset)
+    """What is alive at a time, and the work of all nodes, keep to the limits; outputs have the shapes they declare.
+
+    Node by node, each from inputs that were found to be in bounds: inference itself stumbles over sizes that are not.
+    """
+    shapes = _given_shapes(graph)
+    types = {name: helper.make_tensor_type_proto(kind, shape) for name, (kind, shape) in shapes.items()}
+    small = {tensor.name: tensor for tensor in graph.initializer if prod(tensor.dims) <= _SMALL}
     constants = {tensor.name for tensor in graph.initializer}
     last = {name: place for place, node in enumerate(graph.node) for name in node.input}
     last |= {value.name: len(graph.node) for value in graph.output}
     leaving: dict[int, int] = {}
     alive = work = early = 0
     for place, node in enumerate(graph.node):
-        for name in filter(None, node.output):
-            if name not in shapes:
-                raise _refused(f"the size of value {name!r} cannot be told before it is made", "fixed sizes")
-            size = prod(shapes[name])
+        made = _outputs(node, types, small, opset)
+        for name, (kind, shape) in made.items():
+            if name in shapes:
+                raise _refused(f"{name!r} is made twice", "one node for each value")
+            shapes[name] = kind, shape
+            types[name] = helper.make_tensor_type_proto(kind, shape)
+            size = prod(shape)
+            cost = size * _work_of_one(node, shapes)
             alive += size
+            work += cost
             leaves = last.get(name, place)
             leaving[leaves] = leaving.get(leaves, 0) + size
-            work += size * _work_of_one(node, shapes)
             if constants.issuperset(filter(None, node.input)):
                 # ONNX Runtime computes what depends on constants alone while it loads.
                 constants.add(name)
-                early += size * _work_of_one(node, shapes)
+                early += cost
         if alive > MAX_ALIVE or early > MAX_ALIVE:
             raise _refused(f"the graph asks for {max(alive, early):,} numbers at a time", f"at most {MAX_ALIVE:,}")
         if work > MAX_WORK:
             raise _refused(f"the graph asks for {work:,} multiplications at a time", f"at most {MAX_WORK:,}")
         alive -= leaving.pop(place, 0)
-    images = shapes[graph.input[0].name][0]
+    (images, *_) = shapes[graph.input[0].name][1]
     for value in graph.output:
-        declared = tuple(side.dim_value or images for side in value.type.tensor_type.shape.dim)
-        if shapes.get(value.name) != declared:
-            raise _refused(f"output {value.name!r} has shape {shapes.get(value.name)}", f"{declared}")
+        declared = value.type.tensor_type
+        wanted = declared.elem_type, tuple(side.dim_value or images for side in declared.shape.dim)
+        if shapes.get(value.name) != wanted:
+            raise _refused(f"output {value.name!r} is {shapes.get(value.name)} as (type, shape)", f"{wanted}")
 
 
-def _work_of_one(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
+def _given_shapes(graph: onnx.GraphProto) -> dict[str, _Shape]:
+    """Those of the constants, and of as many pixels as are run at once."""
+    (pixels,) = graph.input
+    kind, (_, height, width, channels) = (
+        pixels.type.tensor_type.elem_type,
+        (side.dim_value for side in pixels.type.tensor_type.shape.dim),
+    )
+    shapes: dict[str, _Shape] = {pixels.name: (kind, (images_at_once(height, width), height, width, channels))}
+    for tensor in graph.initializer:
+        if tensor.name in shapes or not tensor.name:
+            raise _refused(f"two constants or inputs are named {tensor.name!r}", "a name for each")
+        shapes[tensor.name] = tensor.data_type, tuple(tensor.dims)
+    return shapes
+
+
+def _outputs(
+    node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto], small: Mapping[str, onnx.TensorProto], opset: int
+) -> dict[str, _Shape]:
+    """The shape of each output of a node, by ONNX's own inference."""
+    inputs, outputs = [*filter(None, node.input)], [*filter(None, node.output)]
+    if missing := [name for name in inputs if name not in types]:
+        raise _refused(f"node {node.name!r} takes {missing[0]!r}, which is not made before it", "nodes in order")
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset)
+        _check_signature(node, schema)
+        given = {name: types[name] for name in inputs}
+        data = {name: small[name] for name in inputs if name in small}
+        imports = [helper.make_opsetid("", opset)]
+        found = onnx.shape_inference.infer_node_outputs(schema, node, given, data, opset_imports=imports)
+    except ModelFileError:
+        raise
+    except Exception as error:  # its errors share no public base
+        reason = (str(error).splitlines() or [type(error).__name__])[-1][:200]
+        raise _refused(f"the shapes at node {node.name!r} do not fit: {reason}", "a graph that fits") from error
+    made: dict[str, _Shape] = {}
+    for name in outputs:
+        tensor = found[name].tensor_type if name in found else onnx.TypeProto.Tensor()
+        sides = tuple(side.dim_value if side.HasField("dim_value") else -1 for side in tensor.shape.dim)
+        if not tensor.HasField("shape") or min(sides, default=0) < 0 or len(sides) > MAX_RANK or name in made:
+            raise _refused(f"the size of {name!r} cannot be told before it is made", "fixed sizes")
+        made[name] = tensor.elem_type, sides
+    return made
+
+
+def _check_signature(node: onnx.NodeProto, schema: onnx.defs.OpSchema) -> None:
+    """As many inputs and outputs as the operator has, its attributes and no others, and no absurd numbers in them."""
+    if not (
+        schema.min_input <= len(node.input) <= schema.max_input
+        and schema.min_output <= len(node.output) <= schema.max_output
+    ):
+        raise _refused(
+            f"node {node.name!r} has {len(node.input)} inputs and {len(node.output)} outputs", "its own number"
+        )
+    names = [attribute.name for attribute in node.attribute]
+    required = {name for name, own in schema.attributes.items() if own.required}
+    if len({*names}) < len(names) or not schema.attributes.keys() >= {*names} >= required:
+        raise _refused(f"node {node.name!r}, {node.op_type}, has attributes {names[:10]}", "those of its operator")
+    for attribute in node.attribute:
+        if attribute.type != schema.attributes[attribute.name].type.value or attribute.ref_attr_name:
+            raise _refused(
+                f"attribute {attribute.name!r} of node {node.name!r} has another type", "its operator's type"
+            )
+        if any(abs(number) > _ABSURD for number in (attribute.i, *attribute.ints)) or len(attribute.ints) > _SMALL:
+            raise _refused(f"attribute {attribute.name!r} of node {node.name!r} is out of bounds", "a sensible number")
+
+
+def _work_of_one(node: onnx.NodeProto, shapes: Mapping[str, _Shape]) -> int:
     """Multiplications for one number of a node's output, about."""
-    first, second = ([shapes.get(name, ()) for name in node.input] + [(), ()])[:2]
+    first, second = ([shapes[name][1] if name else () for name in node.input] + [(), ()])[:2]
     match node.op_type:
         case "Gemm" | "MatMul":
             return max(first, default=1)
@@ -135,32 +208,6 @@ def _work_of_one(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) ->
 
 def _whole_numbers(node: onnx.NodeProto, name: str) -> list[int]:
     return [number for own in node.attribute if own.name == name for number in ([*own.ints] or [own.i])]
-
-
-def _shapes(graph: onnx.GraphProto, opset: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each value: by ONNX's own inference, on a copy without the weights."""
-    bare = onnx.ModelProto(ir_version=8, opset_import=[onnx.helper.make_opsetid("", opset)])
-    bare.graph.name = "shapes"
-    bare.graph.node.extend(graph.node)
-    bare.graph.input.extend(graph.input)
-    images = bare.graph.input[0].type.tensor_type.shape.dim
-    images[0].dim_value = images_at_once(images[1].dim_value, images[2].dim_value)
-    for tensor in graph.initializer:
-        if prod(tensor.dims) <= _SMALL:
-            bare.graph.initializer.append(tensor)
-        else:
-            bare.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    try:
-        inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True).graph
-    except Exception as error:  # its errors share no public base
-        reason = (str(error).splitlines() or [""])[-1][:200]
-        raise _refused(f"the shapes in the graph do not fit: {reason}", "a graph that fits together") from error
-    return {
-        value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
-        for value in [*inferred.input, *inferred.value_info]
-        if value.type.tensor_type.HasField("shape")
-        and all(side.HasField("dim_value") and side.dim_value >= 0 for side in value.type.tensor_type.shape.dim)
-    }
 
 
 def _refused(happened: str, expected: str) -> ModelFileError:

@@ -81,7 +81,7 @@ class Card:
         """The card from its JSON value. Raises `ModelFileError` where it is not one of ours."""
         try:
             if value["format"] != FORMAT:
-                raise ModelFileError(f"the file has format {value['format']!r}", f"format {FORMAT}", "update kopal")
+                raise ModelFileError(f"the file has format {value['format']!r:.50}", f"format {FORMAT}", "update kopal")
             geometry = {key: entry for key, entry in value["geometry"].items() if key != "in_words"}
             if not all(type(geometry[side]) is int for side in ("height", "width", "channels")):
                 raise TypeError("a side that is not a whole number")
@@ -201,7 +201,7 @@ def _check_face(graph: onnx.GraphProto, card: Card) -> None:
 
 
 def _refused(happened: str, expected: str) -> ModelFileError:
-    return ModelFileError(happened, expected, "use a model.onnx that kopal train wrote, unchanged")
+    return ModelFileError(happened[:1000], expected, "use a model.onnx that kopal train wrote, unchanged")
 
 
 def _signature(value: onnx.ValueInfoProto) -> tuple[str, int, tuple[str | int, ...]]:

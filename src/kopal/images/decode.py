@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from kopal.arrays import Pixels
 from kopal.errors import UnreadableImage
@@ -19,6 +19,7 @@ from kopal.images.fault import MAX_PIXELS, too_many_pixels
 from kopal.images.formats import recognise
 from kopal.images.geometry import FILTERS, Geometry
 from kopal.images.libtiff import muted
+from kopal.images.webp import shortened
 
 MAX_BYTES = 32 * 1024 * 1024
 FULL_SIDE = 64
@@ -79,6 +80,8 @@ def decode(data: bytes, geometry: Geometry | None = None) -> Image.Image:
             _decode_smaller(image, geometry)
         with _turn(image, whole), muted() if isinstance(image, TiffImagePlugin.TiffImageFile) else nullcontext():
             image.load()
+            if isinstance(image, WebPImagePlugin.WebPImageFile):
+                _refuse_spare_zeros(data)
             if isinstance(image, PngImagePlugin.PngImageFile):
                 _scale_transparent_colour(image, data[24])
             if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "I":
@@ -148,6 +151,16 @@ def _upright(image: Image.Image) -> Image.Image:
         # Every viewer shows a sound picture with damaged EXIF as it is stored; so do we.
         return image
     return image if turn is None else image.transpose(turn)
+
+
+def _refuse_spare_zeros(data: bytes) -> None:
+    if (short := shortened(data)) is None:
+        return
+    try:
+        WebPImagePlugin.WebPImageFile(io.BytesIO(short)).load()
+    except Exception:  # as in `decode`; here it says that every byte is needed
+        return
+    raise UnreadableImage("truncated", "the WEBP goes over into zeros: it was never written to its end")
 
 
 def _scale_transparent_colour(image: PngImagePlugin.PngImageFile, depth: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from kopal.images.fault import Fault, asks_too_much, cut
 
 MAX_BLOCKS = 100_000
@@ -17,10 +19,10 @@ def gif_fault(data: bytes) -> Fault | None:
         if data[at] == 0x3B:
             break
         if data[at] == 0x21:
-            at, passed = _blocks_end(data, at + 2)
+            at, passed = _blocks_end(data, at + 2, MAX_BLOCKS)
+            blocks += passed
             if at == -1:
                 break
-            blocks += passed
         else:
             # Some writers leave stray bytes between the blocks; decoders pass over them.
             at += 1
@@ -33,10 +35,10 @@ def _palette(data: bytes, at: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _blocks_end(data: bytes, at: int) -> tuple[int, int]:
-    """Where a chain of blocks ends, -1 where it does not, and how many they are."""
+def _blocks_end(data: bytes, at: int, most: int = sys.maxsize) -> tuple[int, int]:
+    """Where a chain of blocks ends, -1 where it does not or they are more than `most`, and how many they are."""
     blocks = 0
-    while at < len(data):
+    while at < len(data) and blocks <= most:
         if data[at] == 0:
             return at + 1, blocks
         at += 1 + data[at]
