@@ -145,7 +145,7 @@ def test_an_output_that_is_not_as_declared_is_refused() -> None:
         model.graph.node[-1].output[0] = "other"
         model.graph.node.append(helper.make_node("ReduceMax", ["other"], ["label"], axes=[0], keepdims=1))
 
-    refused(narrow, "output 'label' has shape")
+    refused(narrow, "output 'label' has type and shape")
 
 
 @pytest.mark.parametrize("change", ["short", "long", "text", "negative", "huge"])

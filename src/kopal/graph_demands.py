@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import onnx
 import onnx.shape_inference
@@ -122,7 +122,7 @@ def _check_sizes(graph: onnx.GraphProto, opset: int) -> None:
         declared = value.type.tensor_type
         wanted = declared.elem_type, tuple(side.dim_value or images for side in declared.shape.dim)
         if shapes.get(value.name) != wanted:
-            raise _refused(f"output {value.name!r} is {shapes.get(value.name)} as (type, shape)", f"{wanted}")
+            raise _refused(f"output {value.name!r} has type and shape {shapes.get(value.name)}", f"{wanted}")
 
 
 def _given_shapes(graph: onnx.GraphProto) -> dict[str, _Shape]:
@@ -183,7 +183,8 @@ def _check_signature(node: onnx.NodeProto, schema: onnx.defs.OpSchema) -> None:
     if len({*names}) < len(names) or not schema.attributes.keys() >= {*names} >= required:
         raise _refused(f"node {node.name!r}, {node.op_type}, has attributes {names[:10]}", "those of its operator")
     for attribute in node.attribute:
-        if attribute.type != schema.attributes[attribute.name].type.value or attribute.ref_attr_name:
+        wanted: Any = schema.attributes[attribute.name].type
+        if attribute.type != int(wanted) or attribute.ref_attr_name:
             raise _refused(
                 f"attribute {attribute.name!r} of node {node.name!r} has another type", "its operator's type"
             )
