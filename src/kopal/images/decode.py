@@ -189,7 +189,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA"):
         mode = "RGB" if image.mode == "RGBA" else "L"
         over = Image.new(mode, image.size, "white")
-        over.paste(image.convert(mode), mask=image.getchannel("A"))
+        over.paste(image, mask=image)
         return over
     return image.convert("RGB")
 
