@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 import attacks
 import kopal
 from kopal import model_file
-from kopal.classifier import Classifier
+from kopal.classifier import Classifier, images_per_run
 from kopal.errors import ModelFileError, UsageError
 from kopal.images import Geometry
 
@@ -184,13 +184,15 @@ def test_one_path_where_several_are_meant_is_an_error() -> None:
 
 
 def test_a_graph_that_fails_while_it_runs_is_a_model_file_error() -> None:
-    def only_for_five_images(model: onnx.ModelProto) -> None:
-        model.graph.initializer.append(numpy_helper.from_array(np.zeros((5, 3), np.float32), "five"))
-        model.graph.node[-4].input[0] = "sum"
-        model.graph.node.insert(len(model.graph.node) - 4, helper.make_node("Add", ["head", "five"], ["sum"]))
+    rows = images_per_run(attacks.GEOMETRY)
 
-    model = Classifier.from_bytes(attacks.changed(DATA, only_for_five_images))
-    assert model.scores(PIXELS[:5]).shape == (5, 3)
+    def only_for_a_full_run(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros((rows, 3), np.float32), "rows"))
+        model.graph.node[-4].input[0] = "sum"
+        model.graph.node.insert(len(model.graph.node) - 4, helper.make_node("Add", ["head", "rows"], ["sum"]))
+
+    model = Classifier.from_bytes(attacks.changed(DATA, only_for_a_full_run))
+    assert model.scores(np.repeat(PIXELS[:1], rows, axis=0)).shape == (rows, 3)
     with pytest.raises(ModelFileError, match="cannot run the graph") as caught:
         model.scores(PIXELS[:2])
     assert caught.value.fix

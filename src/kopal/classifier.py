@@ -19,6 +19,7 @@ from kopal import images, model_file
 from kopal.arrays import Labels, Pixels, Probabilities, Scores
 from kopal.errors import ModelFileError, PixelsError, UnreadableImage, UsageError
 from kopal.files import shown, write_bytes
+from kopal.graph_demands import images_at_once
 from kopal.images import Geometry
 from kopal.model_file import Card
 from kopal.parallel import chunks, ordered
@@ -27,9 +28,8 @@ from kopal.promise import Promise
 BATCH = 8
 """Photos that a worker reads, decodes and answers before it takes the next ones."""
 
-PIXELS_PER_RUN = 1 << 16
-"""The net runs on as many images at once as make one of 256 x 256: more activations leave the processor's cache and
-cost a fifth or more (benchmarks/batch_size.py); tiny images one by one would cost calls."""
+MAX_FILE = 1 << 31
+"""Bytes of a model file: protobuf reads no more."""
 
 GOLDEN_TOLERANCE = 1e-4
 
@@ -72,8 +72,11 @@ class Classifier:
         """
         try:
             # A look before opening keeps us from waiting on a named pipe.
-            if not stat.S_ISREG(os.stat(path).st_mode):
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"cannot read the model {shown(path)}: not a regular file", "a model.onnx")
+            if status.st_size > MAX_FILE:
+                raise ModelFileError(f"{shown(path)}: {status.st_size / 1e9:.1f} GB", "at most 2 GB", _TRAIN_ANEW[1])
             data = Path(path).read_bytes()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -240,6 +243,13 @@ class Classifier:
             scores, probabilities, labels = run_session(self._session, pixels, self.geometry)
         except Exception as error:  # as in `session`
             raise ModelFileError(f"ONNX Runtime cannot run the graph: {_brief(error)}", *_TRAIN_ANEW) from error
+        wanted = len(pixels), len(self.classes)
+        if (scores.shape, probabilities.shape, labels.shape) != (wanted, wanted, wanted[:1]):
+            raise ModelFileError(f"the graph gives scores of shape {scores.shape}", f"{wanted}", _TRAIN_ANEW[1])
+        if not (np.isfinite(scores).all() and np.isfinite(probabilities).all()):
+            raise ModelFileError("the graph gives scores that are no numbers", *_TRAIN_ANEW)
+        if ((labels < 0) | (labels >= wanted[1])).any():
+            raise ModelFileError("the graph gives labels that stand for no class", *_TRAIN_ANEW)
         return scores, probabilities, labels
 
 
@@ -254,7 +264,7 @@ def run_session(runner: onnxruntime.InferenceSession, pixels: Pixels, geometry: 
 
 def images_per_run(geometry: Geometry) -> int:
     """How many images of a geometry the net is given at once."""
-    return max(1, PIXELS_PER_RUN // (geometry.height * geometry.width))
+    return images_at_once(geometry.height, geometry.width)
 
 
 def chunks_of(pixels: Pixels, size: int) -> Iterator[Pixels]:

@@ -22,6 +22,7 @@ from onnx import TensorProto
 
 from kopal.arrays import Pixels
 from kopal.errors import KopalError, ModelFileError
+from kopal.graph_demands import check_demands
 from kopal.images import Geometry
 
 CARD, SEAL = "kopal", "kopal.sha256"
@@ -81,7 +82,7 @@ class Card:
         """The card from its JSON value. Raises `ModelFileError` where it is not one of ours."""
         try:
             if value["format"] != FORMAT:
-                raise ModelFileError(f"the file has format {value['format']!r}", f"format {FORMAT}", "update kopal")
+                raise ModelFileError(f"the file has format {value['format']!r:.50}", f"format {FORMAT}", "update kopal")
             geometry = {key: entry for key, entry in value["geometry"].items() if key != "in_words"}
             if not all(type(geometry[side]) is int for side in ("height", "width", "channels")):
                 raise TypeError("a side that is not a whole number")
@@ -163,6 +164,8 @@ def check_graph(model: onnx.ModelProto, card: Card) -> None:
     for opset in model.opset_import:
         if opset.domain not in ("", "ai.onnx"):
             raise _refused(f"the graph uses operators of domain {opset.domain!r}", "standard ONNX operators")
+    if len(model.opset_import) != 1:
+        raise _refused(f"the graph names {len(model.opset_import)} sets of operators", "one")
     lists = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 1}
     for node in graph.node:
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
@@ -175,6 +178,7 @@ def check_graph(model: onnx.ModelProto, card: Card) -> None:
         if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
             raise _refused(f"node {node.name!r} holds a graph of its own", "no control flow")
     _check_face(graph, card)
+    check_demands(graph, model.opset_import[0].version)
 
 
 def _check_face(graph: onnx.GraphProto, card: Card) -> None:
@@ -199,7 +203,7 @@ def _check_face(graph: onnx.GraphProto, card: Card) -> None:
 
 
 def _refused(happened: str, expected: str) -> ModelFileError:
-    return ModelFileError(happened, expected, "use a model.onnx that kopal train wrote, unchanged")
+    return ModelFileError(happened[:1000], expected, "use a model.onnx that kopal train wrote, unchanged")
 
 
 def _signature(value: onnx.ValueInfoProto) -> tuple[str, int, tuple[str | int, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -28,6 +29,7 @@ def run(arguments: list[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     # Pillow warns of damaged tags in pictures that it reads well; the owner of a thousand photos need not see each.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in options
     if debug:

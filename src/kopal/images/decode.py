@@ -6,19 +6,28 @@ import io
 import math
 import os
 import stat
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from kopal.arrays import Pixels
 from kopal.errors import UnreadableImage
+from kopal.images.fault import MAX_PIXELS, too_many_pixels
 from kopal.images.formats import recognise
 from kopal.images.geometry import FILTERS, Geometry
+from kopal.images.libtiff import muted
+from kopal.images.webp import shortened
 
 MAX_BYTES = 32 * 1024 * 1024
-MAX_PIXELS = 50_000_000
 FULL_SIDE = 64
+
+LARGE_PIXELS = MAX_PIXELS // 4
+_one_large = threading.Lock()
+"""Held while a picture of more than LARGE_PIXELS is decoded: it takes up to 24 bytes a pixel for a moment, and as many
+of them as there are workers could take more memory than there is."""
 
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
@@ -65,15 +74,19 @@ def decode(data: bytes, geometry: Geometry | None = None) -> Image.Image:
     Given a geometry, a JPEG is decoded at the smallest of its scales 1, 1/2, 1/4, 1/8 that still covers the resize.
     """
     image = _open(data)
+    whole = image.size
     try:
         if geometry is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
             _decode_smaller(image, geometry)
-        image.load()
-        if isinstance(image, PngImagePlugin.PngImageFile):
-            _scale_transparent_colour(image, data[24])
-        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "I":
-            raise UnreadableImage("unsupported", "32-bit pixels have no fixed range: save as 8 or 16 bits")
-        return _to_eight_bits(_upright(image))
+        with _turn(image, whole), muted() if isinstance(image, TiffImagePlugin.TiffImageFile) else nullcontext():
+            image.load()
+            if isinstance(image, WebPImagePlugin.WebPImageFile):
+                _refuse_spare_zeros(data)
+            if isinstance(image, PngImagePlugin.PngImageFile):
+                _scale_transparent_colour(image, data[24])
+            if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "I":
+                raise UnreadableImage("unsupported", "32-bit pixels have no fixed range: save as 8 or 16 bits")
+            return _to_eight_bits(_upright(image))
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file; all of it means the same
@@ -87,7 +100,9 @@ def longest_side(data: bytes) -> int:
 
 def fit(image: Image.Image, geometry: Geometry) -> Pixels:
     """An upright image of mode L or RGB → pixels (H, W, C): centre crop and resize in one step."""
-    image = image.convert("RGB" if geometry.channels == 3 else "L")
+    mode = "RGB" if geometry.channels == 3 else "L"
+    if image.mode != mode:  # else Pillow would copy it
+        image = image.convert(mode)
     size = (geometry.width, geometry.height)
     if image.size != size or geometry.crop != 1:
         image = image.resize(size, FILTERS[geometry.filter], box=geometry.box(*image.size))
@@ -103,16 +118,22 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         if data[4:8] == b"ftyp":
             raise UnreadableImage("not-an-image", "a HEIC or AVIF picture or a film: save it as JPEG")
         raise UnreadableImage("not-an-image", "not a JPEG, PNG, WEBP, GIF, BMP or TIFF by its content")
-    if not known.complete(data):
-        raise UnreadableImage("truncated", f"the {known.name} ends before its end marker")
+    if fault := known.fault(data):
+        raise UnreadableImage(*fault)
     try:
         image = known.plugin(io.BytesIO(data))
         width, height = image.size
     except Exception as error:  # as in `decode`
         raise UnreadableImage("damaged", f"damaged {known.name} header: {_first_line(error)}") from error
-    if width * height > MAX_PIXELS:
-        raise UnreadableImage("too-large", f"{width} x {height} pixels; the limit is {MAX_PIXELS // 10**6} million")
+    if fault := too_many_pixels(width, height):
+        raise UnreadableImage(*fault)
     return image
+
+
+def _turn(image: ImageFile.ImageFile, whole: tuple[int, int]) -> AbstractContextManager[object]:
+    # A progressive JPEG is held whole, whatever scale it is decoded at.
+    width, height = whole if "progressive" in image.info else image.size
+    return _one_large if width * height > LARGE_PIXELS else nullcontext()
 
 
 def _decode_smaller(image: JpegImagePlugin.JpegImageFile, geometry: Geometry) -> None:
@@ -130,6 +151,16 @@ def _upright(image: Image.Image) -> Image.Image:
         # Every viewer shows a sound picture with damaged EXIF as it is stored; so do we.
         return image
     return image if turn is None else image.transpose(turn)
+
+
+def _refuse_spare_zeros(data: bytes) -> None:
+    if (short := shortened(data)) is None:
+        return
+    try:
+        WebPImagePlugin.WebPImageFile(io.BytesIO(short)).load()
+    except Exception:  # as in `decode`; here it says that every byte is needed
+        return
+    raise UnreadableImage("truncated", "the WEBP goes over into zeros: it was never written to its end")
 
 
 def _scale_transparent_colour(image: PngImagePlugin.PngImageFile, depth: int) -> None:
@@ -158,7 +189,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA"):
         mode = "RGB" if image.mode == "RGBA" else "L"
         over = Image.new(mode, image.size, "white")
-        over.paste(image.convert(mode), mask=image.getchannel("A"))
+        over.paste(image, mask=image)
         return over
     return image.convert("RGB")
 
@@ -167,7 +198,9 @@ def _scale_sixteen_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if values.size and (values.min() < 0 or values.max() > 65535):
         raise UnreadableImage("unsupported", "32-bit pixels have no fixed range: save as 8 or 16 bits")
-    scaled = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    scaled = np.empty(values.shape, np.uint8)
+    for rows in range(0, len(values), step := max(1, 1_000_000 // max(1, values.shape[1]))):
+        scaled[rows : rows + step] = (values[rows : rows + step].astype(np.uint32) + 128) // 257
     if "transparency" in image.info:
         scaled[values == image.info["transparency"]] = 255
     return Image.fromarray(scaled)

@@ -1,15 +1,14 @@
-"""Which picture formats we open, told by content, and whether a file is all there.
+"""Which picture formats we open, told by content, and what speaks against handing a file to its decoder.
 
 Pillow notices most truncated files while it decodes, not all: libjpeg ends a cut picture with grey and says nothing.
-So each format's own end marker is looked for as well.
+So each format's own end marker is looked for as well. And some files are sound but made to cost: a few bytes each for
+a million chunks, strips or scans. Those are counted here, before any decoder walks through them.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from PIL import (
     BmpImagePlugin,
@@ -21,15 +20,26 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from kopal.images.fault import Fault, asks_too_much
+from kopal.images.gif import gif_fault
+from kopal.images.jpeg import jpeg_fault
+from kopal.images.png import png_fault
+from kopal.images.tiff import tiff_fault
+from kopal.images.webp import webp_fault
+
+RUN_LENGTH_PIXELS = 16_000_000
+RUN_LENGTH_BYTES = 8 * 1024 * 1024
+"""Pillow decodes run-length coded BMPs in Python, a byte at a time; larger ones would take many seconds."""
+
 
 @dataclass(frozen=True)
 class Format:
-    """A picture format: its name, first bytes, Pillow's plugin for it, and a check of its end marker."""
+    """A picture format: its name, first bytes, Pillow's plugin for it, and what is wrong with a file, if anything."""
 
     name: str
     starts: Callable[[bytes], bool]
     plugin: type[ImageFile.ImageFile]
-    complete: Callable[[bytes], bool]
+    fault: Callable[[bytes], Fault | None]
 
 
 def recognise(data: bytes) -> Format | None:
@@ -37,90 +47,33 @@ def recognise(data: bytes) -> Format | None:
     return next((known for known in FORMATS if known.starts(data)), None)
 
 
-# In a scan FF is followed by 00 or by a restart marker's number, else it begins the next segment.
-_NEXT_SEGMENT = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-
-
-def _jpeg_complete(data: bytes) -> bool:
-    """The picture's segments and scans lead to its end marker; those inside a header's thumbnail do not count."""
-    at = 2
-    while found := _NEXT_SEGMENT.search(data, at):
-        marker = data[found.start() + 1]
-        if marker == 0xD9:
-            return True
-        stands_alone = marker in (0x01, 0xD8)
-        at = found.end() + (0 if stands_alone else int.from_bytes(data[found.end() : found.end() + 2], "big"))
-    return False
-
-
-def _png_complete(data: bytes) -> bool:
-    at = 8
-    while at + 12 <= len(data):
-        if data[at + 4 : at + 8] == b"IEND":
-            return True
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
-    return False
-
-
-def _gif_complete(data: bytes) -> bool:
-    """The first frame's blocks are all there."""
-    at = 13 + _gif_palette(data, 10)
-    while at < len(data):
-        if data[at] == 0x2C:
-            at = _gif_blocks_end(data, at + 11 + _gif_palette(data, at + 9))
-            return at != -1
-        if data[at] == 0x3B:
-            return False
-        # Some writers leave stray bytes between the blocks; decoders pass over them.
-        at = _gif_blocks_end(data, at + 2) if data[at] == 0x21 else at + 1
-        if at == -1:
-            return False
-    return False
-
-
-def _gif_palette(data: bytes, at: int) -> int:
-    flags = data[at] if at < len(data) else 0
-    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _gif_blocks_end(data: bytes, at: int) -> int:
-    while at < len(data):
-        if data[at] == 0:
-            return at + 1
-        at += 1 + data[at]
-    return -1
-
-
-def _webp_complete(data: bytes) -> bool:
-    return len(data) >= 8 + int.from_bytes(data[4:8], "little")
-
-
-def _tiff_complete(data: bytes) -> bool:
-    """The first directory lies inside the file; that the strips do too is noticed while decoding."""
-    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
-    if 43 in data[2:4]:  # with 64-bit offsets
-        at = int.from_bytes(data[8:16], order)
-        return at + 8 + 20 * int.from_bytes(data[at : at + 8], order) <= len(data)
-    at = int.from_bytes(data[4:8], order)
-    return at + 2 + 12 * int.from_bytes(data[at : at + 2], order) <= len(data)
+def bmp_fault(data: bytes) -> Fault | None:
+    """A run-length coded picture is small. The size field is often wrong and no decoder minds: a cut one is noticed
+    while decoding.
+    """
+    if int.from_bytes(data[14:18], "little") < 40 or int.from_bytes(data[30:34], "little") not in (1, 2):
+        return None
+    width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
+    if abs(width * height) > RUN_LENGTH_PIXELS or max(abs(width), abs(height)) > 0xFFFF or len(data) > RUN_LENGTH_BYTES:
+        return asks_too_much(f"a run-length coded BMP of {width} x {height} pixels and {len(data) / 1e6:.1f} MB")
+    return None
 
 
 FORMATS = (
-    Format("JPEG", lambda data: data[:3] == b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile, _jpeg_complete),
-    Format("PNG", lambda data: data[:8] == b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile, _png_complete),
-    Format("GIF", lambda data: data[:6] in (b"GIF87a", b"GIF89a"), GifImagePlugin.GifImageFile, _gif_complete),
+    Format("JPEG", lambda data: data[:3] == b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile, jpeg_fault),
+    Format("PNG", lambda data: data[:8] == b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile, png_fault),
+    Format("GIF", lambda data: data[:6] in (b"GIF87a", b"GIF89a"), GifImagePlugin.GifImageFile, gif_fault),
     Format(
         "WEBP",
         lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP",
         WebPImagePlugin.WebPImageFile,
-        _webp_complete,
+        webp_fault,
     ),
-    # BMP's size field is often wrong and no decoder minds: a cut one is noticed while decoding.
-    Format("BMP", lambda data: data[:2] == b"BM", BmpImagePlugin.BmpImageFile, lambda data: True),
+    Format("BMP", lambda data: data[:2] == b"BM", BmpImagePlugin.BmpImageFile, bmp_fault),
     Format(
         "TIFF",
         lambda data: data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         TiffImagePlugin.TiffImageFile,
-        _tiff_complete,
+        tiff_fault,
     ),
 )
