@@ -156,6 +156,14 @@ CHECKPOINT = Scene(
 MODEL = b"model" * 3000
 
 
+PHOTOS = cast(
+    "Any",
+    SimpleNamespace(
+        names=("a/1", "b/1"), labels=(0, 1), parts=("train", "train"), digests=(b"1", b"2"), classes=("a", "b")
+    ),
+)
+
+
 def run_in(folder: Path) -> Run:
     labels = np.array([0, 1, 1])
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], np.float32)
@@ -176,7 +184,7 @@ def run_in(folder: Path) -> Run:
 
 def write_run(folder: Path) -> None:
     with reserved(folder / "out", "photos") as place:
-        run_in(place).write({"net": "lenet"}, {"unreadable": 1})
+        run_in(place).write({"net": "lenet"}, {"unreadable": 1}, PHOTOS)
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -137,7 +137,7 @@ def test_what_took_hours_is_not_taken_back_unless_a_checkpoint_holds_it(tmp_path
             scenes.checkpoint(folder, 1)
         run = scenes.run_in(folder)
         with points(folder, 20, failing(errno.ENOSPC), lasting=True):
-            Run(**{**vars(run), "history": history}).write({}, {})
+            Run(**{**vars(run), "history": history}).write({}, {}, scenes.PHOTOS)
     assert (tmp_path / "out" / "model.onnx").exists() != kept
     assert (tmp_path / "out" / CHECKPOINT).exists() == kept
     with pytest.raises(OutputError, match="cut short" if kept else "not empty"), reserved(tmp_path / "out", "photos"):

@@ -23,7 +23,6 @@ from kopal.datasets import PARTS, Dataset, Labelled, check_learnable, open_datas
 from kopal.errors import UsageError
 from kopal.evaluate import Report, evaluate
 from kopal.features import Photos
-from kopal.files import write_text
 from kopal.fingerprints import fingerprint
 from kopal.fit.fitted import Fitted
 from kopal.fit.lr_finder import Sweep
@@ -34,7 +33,7 @@ from kopal.model_file import Card
 from kopal.recipes import Recipe
 from kopal.reliability import probabilities_of
 from kopal.report.page import run_page, whereabouts
-from kopal.run import PAGE, Answers, Run, reserved
+from kopal.run import Answers, Run, reserved
 from kopal.trust import calibration_part, checked, kept, promised
 from kopal.ways import (
     Circumstances,
@@ -89,8 +88,8 @@ def train(
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
         details = _details(fitted, temperature, photos, rows)
         details |= {"advice": advice.as_json()} if advice else {}
-        run.write(used_knobs(recipe), details | {"title": dataset.title, "data": whereabouts(dataset.origin)}, photos)
-        write_text(folder / PAGE, run_page(folder, dataset.source))
+        details |= {"title": dataset.title, "data": whereabouts(dataset.origin)}
+        run.write(used_knobs(recipe), details, photos, lambda report: run_page(folder, dataset.source, report))
     log(run)
     if advice:
         log(advice)

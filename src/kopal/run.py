@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from kopal.classifier import Classifier
 from kopal.datasets import Labelled
 from kopal.errors import Diverged, OutputError
 from kopal.evaluate import Report
-from kopal.files import ABANDONED, HALF, shown, sweep, write_bytes, write_csv, write_json
+from kopal.files import ABANDONED, HALF, shown, sweep, write_bytes, write_csv, write_json, write_text
 from kopal.fit.fitted import HeadRow
 from kopal.fit.loop import Epoch
 from kopal.ledger import LedgerRow
@@ -28,7 +28,10 @@ PHOTOS = "photos.csv"
 PAGE = "report.html"
 CHECKPOINT = "checkpoint"
 """The folder, inside a run's, of a training that is not finished."""
-FILES = ("model.onnx", "recipe.json", "ledger.csv", "predictions.csv", "history.csv", "heads.csv", "report.json")
+FILES = (
+    *("model.onnx", "recipe.json", "ledger.csv", "predictions.csv", "photos.csv", "history.csv", "heads.csv"),
+    *(PAGE, "report.json"),
+)
 """What a run writes, the report last: a folder that has one is complete."""
 BEGUN = f".run{HALF}"
 """Stands in a run's folder while its files are written, and stays if the process is killed: they are half of a run."""
@@ -62,14 +65,22 @@ class Run:
         """The file model.onnx."""
         return self.folder / "model.onnx"
 
-    def write(self, recipe: dict[str, Any], details: dict[str, Any], photos: Labelled) -> None:
+    def write(
+        self,
+        recipe: dict[str, Any],
+        details: dict[str, Any],
+        photos: Labelled,
+        page: Callable[[Mapping[str, Any]], str] = lambda report: "",
+    ) -> None:
         """The files of the folder; `recipe` holds the knobs that were used, `details` join the report's numbers.
+
+        `page` makes report.html of the other files and the report; "" makes none.
 
         Raises `OutputError`, and takes back what it has written, unless nothing else holds what was learned.
         """
         try:
             write_bytes(self.folder / BEGUN, b"")
-            self._write(recipe, details)
+            self._write(recipe, self.report.as_json() | {"seconds": self.seconds} | details, photos, page)
         except BaseException:
             if not self.history or (self.folder / CHECKPOINT).is_dir():
                 _take_back(self.folder)
@@ -78,7 +89,13 @@ class Run:
         sweep(self.folder)
         shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
 
-    def _write(self, recipe: dict[str, Any], details: dict[str, Any]) -> None:
+    def _write(
+        self,
+        recipe: dict[str, Any],
+        report: dict[str, Any],
+        photos: Labelled,
+        page: Callable[[Mapping[str, Any]], str],
+    ) -> None:
         self.classifier.save(self.model)
         write_json(self.folder / "recipe.json", recipe)
         ledger = [(row.path, row.class_name, row.sha256, row.kind, row.reason) for row in self.ledger]
@@ -101,7 +118,9 @@ class Run:
                 for row in self.heads
             )
             write_csv(self.folder / "heads.csv", columns, rows)
-        write_json(self.folder / "report.json", self.report.as_json() | {"seconds": self.seconds} | details)
+        if text := page(report):
+            write_text(self.folder / PAGE, text)
+        write_json(self.folder / "report.json", report)
 
 
 def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:

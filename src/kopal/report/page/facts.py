@@ -76,16 +76,20 @@ class Facts:
         return np.array(self.report["confusion"], np.int64)
 
 
-def read_facts(folder: Path) -> Facts:
-    """A run folder's files. Raises `UsageError` where they are not there or not a run's, `ModelFileError`."""
-    if not (folder / "report.json").is_file():
+def read_facts(folder: Path, report: Mapping[str, Any] | None = None) -> Facts:
+    """A run folder's files; `report` in the place of its report.json.
+
+    Raises `UsageError` where they are not there or not a run's, `ModelFileError`.
+    """
+    if report is None and not (folder / "report.json").is_file():
         raise UsageError(
             f"{shown(folder)} holds no finished run: report.json is missing",
             "a folder that kopal train wrote",
             "kopal train PHOTOS makes one",
         )
     try:
-        report, recipe = (json.loads((folder / name).read_bytes()) for name in ("report.json", "recipe.json"))
+        report = json.loads((folder / "report.json").read_bytes()) if report is None else report
+        recipe = json.loads((folder / "recipe.json").read_bytes())
         answers = tuple(
             Answer(row["path"], row["truth"], row["predicted"], float(row["probability"]))
             for row in _rows(folder / "predictions.csv")

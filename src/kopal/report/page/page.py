@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from kopal.datasets import Source
 from kopal.report.page.facts import read_facts
@@ -23,12 +25,13 @@ from kopal.report.page.thumbnails import Thumbnails
 WORDS = "What this classifier can do, where it fails, and why"
 
 
-def run_page(folder: Path, source: Source | None) -> str:
+def run_page(folder: Path, source: Source | None, report: Mapping[str, Any] | None = None) -> str:
     """A run folder → its page; without a `source` of the photos, words stand in the place of pictures.
 
-    The same run gives the same page. Raises `UsageError` for a folder that holds no finished run.
+    `report` is what report.json will hold, where it is not written yet. The same run gives the same page. Raises
+    `UsageError` for a folder that holds no finished run.
     """
-    facts = read_facts(folder)
+    facts = read_facts(folder, report)
     near = mistakes.nearest(facts) if facts.photos else {}
     thumbnails = Thumbnails(source, chain(mistakes.wanted(facts, near), answers.wanted(facts)))
     sections = [
