@@ -321,6 +321,16 @@ def test_another_version_is_begun_anew(tmp_path: Path, version: int, monkeypatch
     assert store.usage(tmp_path)[0] == 20
 
 
+def test_a_store_that_has_lost_a_table_is_begun_anew(tmp_path: Path) -> None:
+    wanted = some(0, 20)
+    session(tmp_path, wanted)
+    with sqlite3.connect(tmp_path / store.FILE) as connection:
+        connection.execute("DROP TABLE used")
+    connection.close()
+    assert session(tmp_path, wanted) == set()
+    assert session(tmp_path, wanted) == set(wanted)
+
+
 @pytest.mark.parametrize("version", [0, layout.VERSION])
 def test_a_database_of_another_program_is_left_alone(tmp_path: Path, version: int) -> None:
     with sqlite3.connect(tmp_path / store.FILE) as connection:

@@ -127,7 +127,8 @@ def _begin(connection: sqlite3.Connection) -> None:
 
 
 def _current(connection: sqlite3.Connection) -> bool:
-    return pragma(connection, "user_version") == VERSION and pragma(connection, "application_id") == KOPAL
+    bears = pragma(connection, "user_version"), pragma(connection, "application_id")
+    return bears == (VERSION, KOPAL) and {b"kept", b"used"} <= set(_tables(connection))
 
 
 def _tables(connection: sqlite3.Connection) -> list[bytes]:
