@@ -31,7 +31,8 @@ def test_bins_hold_equally_many_photos_in_the_order_of_confidence() -> None:
     inside = (confidence >= rows[3].low) & (confidence <= rows[3].high)
     assert rows[3].confidence == pytest.approx(confidence[inside].mean())
     assert rows[3].interval == wilson(rows[3].right, rows[3].n)
-    assert [row.n for row in bins(confidence[:4], right[:4])] == [1, 1, 1, 1]
+    assert [row.n for row in bins(confidence[:60], right[:60])] == [20, 20, 20]
+    assert [row.n for row in bins(confidence[:4], right[:4])] == [4]
 
 
 def test_the_error_is_the_mean_gap_by_hand() -> None:

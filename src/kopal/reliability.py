@@ -1,8 +1,9 @@
 """Whether probabilities can be believed: of the photos answered with 0.9, nine in ten should be right.
 
 The expected calibration error takes 15 bins (arXiv:1706.04599) of equally many photos, which biases it less than bins
-of equal width (arXiv:2012.08668). On few photos it is far from 0 also for a perfect model; so it comes with the value
-that is left when that bias is taken off, and with an interval.
+of equal width (arXiv:2012.08668); fewer bins where one would hold fewer than twenty photos. On few photos it is far
+from 0 also for a perfect model; so it comes with the value that is left when that bias is taken off, and with an
+interval.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kopal.arrays import Floats, Labels, Probabilities, Scores, softmax
 from kopal.metrics import log_loss, wilson
 from kopal.resampling import CHUNK, resamples
 
-BINS = 15
+BINS, FEWEST = 15, 20
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,13 @@ def brier(probabilities: Floats, labels: Labels) -> float:
     return float(((probabilities**2).sum(axis=1) + 1 - 2 * own).mean())
 
 
-def bins(confidence: NDArray[np.float64], right: NDArray[np.bool_], count: int = BINS) -> list[Bin]:
-    """Confidences (N,) and whether the answers are right (N,) → up to `count` bins of equally many photos each."""
+def bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[Bin]:
+    """Confidences (N,) and whether the answers are right (N,) → up to 15 bins of equally many photos each."""
     order = np.argsort(confidence, kind="stable")
     sure, hit = confidence[order], right[order]
     return [
         Bin(to - start, float(sure[start]), float(sure[to - 1]), float(sure[start:to].mean()), int(hit[start:to].sum()))
-        for start, to in _edges(len(sure), count)
+        for start, to in _edges(len(sure))
     ]
 
 
@@ -143,14 +144,15 @@ def debiased_ece(rows: list[Bin]) -> float:
 
 
 def ece_interval(confidence: NDArray[np.float64], right: NDArray[np.bool_], seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the calibration error: the bootstrap's spread around the debiased value.
+    """The 95 % interval of the calibration error by the bootstrap, within bins (benchmarks/calibration_error.py).
 
+    Its lower end spreads from the debiased value, its upper one from what was found: the truth lies between the two.
     It starts at 0 unless the error found is more than a perfectly calibrated model shows on these photos in 39 of 40
     trials: labels are drawn by the confidences themselves (consistency resampling, Bröcker and Smith 2007).
     """
     order = np.argsort(confidence, kind="stable")
     sure, gaps = confidence[order], right[order] - confidence[order]
-    edges = np.array(_edges(len(sure), BINS))
+    edges = np.array(_edges(len(sure)))
     starts, sizes = edges[:, 0], edges[:, 1] - edges[:, 0]
     first, width = np.repeat(starts, sizes), np.repeat(sizes, sizes)
     rng, left = np.random.default_rng(seed), resamples(len(sure))
@@ -164,12 +166,13 @@ def ece_interval(confidence: NDArray[np.float64], right: NDArray[np.bool_], seed
             found.append(np.abs(np.add.reduceat(values, starts, axis=1)).sum(axis=1) / len(sure))
         left -= len(fair)
     rows = bins(confidence, right)
-    middle, spread = debiased_ece(rows), np.concatenate(again)
-    low, high = middle + np.quantile(spread, (0.025, 0.975)) - spread.mean()
-    chance = ece(rows) <= np.quantile(np.concatenate(perfect), 0.975)
-    return 0.0 if chance else max(0.0, float(low)), float(min(1.0, max(high, middle)))
+    spread, found_ece = np.concatenate(again), ece(rows)
+    below, above = np.quantile(spread, (0.025, 0.975)) - spread.mean()
+    chance = found_ece <= np.quantile(np.concatenate(perfect), 0.975)
+    low = 0.0 if chance else max(0.0, debiased_ece(rows) + float(below))
+    return low, min(1.0, found_ece + float(above))
 
 
-def _edges(n: int, count: int) -> list[tuple[int, int]]:
-    ends = np.linspace(0, n, min(count, n) + 1).round().astype(int)
+def _edges(n: int) -> list[tuple[int, int]]:
+    ends = np.linspace(0, n, min(BINS, max(1, n // FEWEST)) + 1).round().astype(int)
     return [(int(start), int(to)) for start, to in pairwise(ends)]

@@ -14,7 +14,7 @@ from kopal.binomial import at_most, upper_bound
 
 DOUBT = 0.05
 """How often the promise may be broken: it holds with 95 % confidence."""
-STARTS, MANY = 5, 500
+STARTS, MANY = 5, 1000
 """From that many photos on the thresholds are tested from several starts, each at its share of the doubt."""
 GROWTH = 1.02
 POINTS = 50
@@ -83,7 +83,7 @@ def choose_floor(confidence: NDArray[np.float64], right: NDArray[np.bool_], max_
     (N,) confidences of photos that the model never learned from, (N,) whether the answers were right. The surest m
     photos are tested for growing m, each time by the exact binomial p of so few errors among them, until a test fails:
     a fixed sequence (arXiv:2110.01052) keeps the whole at the level of one test, provided that errors do not become
-    rarer as confidence falls. One early error would end a sequence, so from 500 photos on there are five with other
+    rarer as confidence falls. One early error would end a sequence, so from 1000 photos on there are five with other
     starts, each at a fifth of the doubt.
     """
     order = np.argsort(-confidence, kind="stable")
