@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -14,7 +15,7 @@ import numpy as np
 
 from kopal.arrays import Labels, Probabilities
 from kopal.classifier import Classifier
-from kopal.errors import Diverged, OutputError
+from kopal.errors import Diverged, OutputError, UsageError
 from kopal.evaluate import Report
 from kopal.files import shown, write_csv, write_json
 from kopal.fit.fitted import HeadRow
@@ -22,6 +23,7 @@ from kopal.fit.loop import Epoch
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
 
+RECIPE, REPORT = "recipe.json", "report.json"
 CHECKPOINT = "checkpoint"
 """The folder, inside a run's, of a training that is not finished."""
 
@@ -54,13 +56,18 @@ class Run:
         """The file model.onnx."""
         return self.folder / "model.onnx"
 
+    def numbers(self) -> dict[str, Any]:
+        """What report.json holds."""
+        found: dict[str, Any] = json.loads((self.folder / REPORT).read_text(encoding="utf-8"))
+        return found
+
     def write(self, recipe: dict[str, Any], details: dict[str, Any]) -> None:
         """The files of the folder; `recipe` holds the knobs that were used, `details` join the report's numbers.
 
         Raises `OutputError`.
         """
         self.classifier.save(self.model)
-        write_json(self.folder / "recipe.json", recipe)
+        write_json(self.folder / RECIPE, recipe)
         ledger = [(row.path, row.class_name, row.sha256, row.kind, row.reason) for row in self.ledger]
         write_csv(self.folder / "ledger.csv", ("path", "class", "sha256", "kind", "reason"), ledger)
         write_csv(
@@ -81,7 +88,7 @@ class Run:
             )
             write_csv(self.folder / "heads.csv", columns, rows)
         # Last, so that a folder with a report is complete.
-        write_json(self.folder / "report.json", self.report.as_json() | {"seconds": self.seconds} | details)
+        write_json(self.folder / REPORT, self.report.as_json() | {"seconds": self.seconds} | details)
         shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
 
 
@@ -91,6 +98,24 @@ def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[
     sure = np.take_along_axis(answers.probabilities, best[:, None], axis=1)[:, 0]
     for name, label, said, probability in zip(answers.names, answers.labels, best, sure, strict=True):
         yield name, classes[label], classes[said], f"{probability:.6f}"
+
+
+def recipe_of(run: Path) -> Recipe:
+    """The recipe that a run folder keeps, or a recipe.json itself. Raises `UsageError` that says what is wrong."""
+    path = run / RECIPE if run.is_dir() else run
+    expected = "a run folder of kopal train, or its recipe.json"
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read {shown(path)}: {(error.strerror or str(error)).lower()}", expected) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{shown(path)} is no recipe: {error}", expected) from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{shown(path)} is no recipe", expected)
+    try:
+        return Recipe.from_json(value)
+    except UsageError as error:
+        raise UsageError(f"{shown(path)}: {error.happened}", error.expected, "train anew, or edit the file") from error
 
 
 @contextlib.contextmanager
@@ -123,7 +148,7 @@ def reserved(out: Path | None, title: str, resume: bool = False) -> Iterator[Pat
 
 
 def _unfinished(folder: Path) -> bool:
-    return (folder / CHECKPOINT).is_dir() and not (folder / "report.json").exists()
+    return (folder / CHECKPOINT).is_dir() and not (folder / REPORT).exists()
 
 
 def _runs(title: str) -> list[Path]:
@@ -139,7 +164,7 @@ def _make(folder: Path, resume: bool) -> Path:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{shown(folder)} is a file", "a new or empty folder", "choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "report.json").exists() and resume:
+        if (folder / REPORT).exists() and resume:
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)  # killed at the very end, it would stay for ever
             raise OutputError(
                 f"the run in {shown(folder)} is finished", "one that was cut short", "choose another --out"

@@ -38,7 +38,7 @@ def inspect(
 ) -> None:
     from kopal.classifier import load
     from kopal.cli.machine import model_lines
-    from kopal.cli.output import say, say_json
+    from kopal.cli.output import paragraph, say, say_json
 
     classifier = load(model)
     difference = classifier.verify() if verify else None
@@ -47,21 +47,21 @@ def inspect(
         say_json(value if difference is None else value | {"golden_difference": difference})
         return
     for line in model_lines(classifier):
-        say(line)
+        say(paragraph(line, 11))
     if difference is not None:
         say(f"verified   the seal matches, the golden outputs agree to {difference:.1e} of their range")
 
 
 def doctor() -> None:
     from kopal.cli.machine import doctor_lines
-    from kopal.cli.output import say
+    from kopal.cli.output import paragraph, say
 
     for line in doctor_lines():
-        say(line)
+        say(paragraph(line, 37))
 
 
 def cache(clear: Annotated[bool, typer.Option("--clear", help=HELP["--clear"])] = False) -> None:
-    from kopal.cli.output import say, shown
+    from kopal.cli.output import paragraph, say, shown
     from kopal.store import cache_folder, usage
     from kopal.store import clear as clear_store
 
@@ -70,7 +70,7 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help=HELP["--clear"])] 
         say(f"freed {clear_store(folder) / 1e6:.1f} MB in {shown(folder)}")
         return
     rows, size = usage(folder)
-    say(f"{shown(folder)}: features of {rows} photos, {size / 1e6:.1f} MB")
+    say(paragraph(f"{shown(folder)}: features of {rows} photos, {size / 1e6:.1f} MB"))
 
 
 def show_version(wanted: bool) -> None:

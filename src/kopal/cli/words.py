@@ -8,7 +8,7 @@ HELP = {
     "kopal": "A folder of labelled photos becomes a classifier that you can trust, explain and ship. "
     "Any error: add --debug to see where it came from.",
     "demo": "Train on real data that needs no download, and show what came out.",
-    "train": "Turn a folder of photos, one folder per class, into a classifier file.",
+    "train": "Turn labelled photos, a folder per class or a table, into a classifier file.",
     "predict": "Say what is on photos. Exit code 1 if any could not be read.",
     "evaluate": "Measure a classifier on labelled photos.",
     "nets": "List the nets, or show one layer by layer.",
@@ -29,7 +29,7 @@ HELP = {
     "cache": "Show the cache of computed features, or clear it.",
     "--version": "Show the version and exit.",
     "data": "A folder of class folders, or one with train/val/test inside, or either as .zip, .tar or .tar.gz; "
-    "or: digits, fashion-mnist.",
+    "a table, .csv, .tsv or .parquet, with the columns path and label; or: digits, fashion-mnist.",
     "--out": "The run's folder, new or empty; without it, the next free runs/<folder>-<n>.",
     "--seed": "Deals the photos into folds.",
     "--effort": 'quick, balanced, or best: a larger net, efficientnet-lite2, from the extra package of "backbones".',
@@ -69,10 +69,17 @@ HELP = {
     "--no-cache": "Neither use nor keep computed features.",
     "model": "A model.onnx that kopal wrote.",
     "models": "Two or more files that kopal wrote, of the same classes and the same kind of pixels.",
-    "photos": "Photos or folders of photos; - reads paths from standard input, one a line.",
+    "photos": "Photos, folders or archives of photos; - reads paths from standard input, one a line.",
     "--top": "How many classes to show for each photo.",
     "--all": "Show all classes.",
-    "--json": "Print JSON.",
+    "--json": "Print JSON; what else there is to tell goes to standard error.",
+    "--quiet": "Print the result and nothing else.",
+    "--labels-from": "Where a class stands in a file's path: parent (its folder, the default), prefix (cat_001.jpg), "
+    "or a regular expression with one group, or one named label.",
+    "--group": "What photos have in common that no split may separate, such as one animal or patient: a column of "
+    "the table, or a regular expression with one group, searched for in the path.",
+    "--like": "Repeat the recipe of this run folder; options given besides override it.",
+    "--dry-run": "Show what was found, the plan and what it would take; train and write nothing.",
     "--csv": "Write a table to this file as well.",
     "net": "A net's name; without one, all nets.",
     "formula": 'Such as "x**4 + x + 2": numbers, variables, + - * / **, sin, cos, exp, log, pi, e.',

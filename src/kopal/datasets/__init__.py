@@ -1,4 +1,4 @@
-"""Labelled sets as manifests: from a folder, an archive, a table, by name or from memory. Pixels are read later, once."""
+"""Labelled sets as manifests, from folders, archives, tables, names or memory. Pixels are read later, once."""
 
 from __future__ import annotations
 

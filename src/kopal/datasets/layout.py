@@ -16,7 +16,7 @@ from kopal.datasets.groups import grouped
 from kopal.datasets.reading import OfPath, Reading, relative
 from kopal.datasets.tree import Tree, entries, ignored, walk
 from kopal.errors import DataError
-from kopal.files import shown
+from kopal.files import shown, some
 
 PART_NAMES = {
     "train": "train",
@@ -48,16 +48,14 @@ def labelled(
     else:
         files = _named_files(tree, root, parts, label_of, notes)
     rows = [
-        (file, name, part)
-        for part, found in files.items()
-        for name, paths in sorted(found.items())
-        for file in paths
+        (file, name, part) for part, found in files.items() for name, paths in sorted(found.items()) for file in paths
     ]
     if not rows:
         raise DataError(
             f"no photos in {shown(root)}",
             "one folder per class with its photos inside: photos/cat/1.jpg, photos/dog/2.jpg",
-            "; ".join(notes) or "move the photos of each class into a folder of its own, or where their names begin "
+            "; ".join(notes)
+            or "move the photos of each class into a folder of its own, or where their names begin "
             "with the class, as cat_001.jpg, add --labels-from prefix",
         )
     dataset = assemble(title, source, rows, notes, root)
@@ -210,8 +208,8 @@ def _check_same_classes(found: Mapping[Part, Collection[str]], where: str) -> No
         extra = sorted(name for name in classes if name not in known)
         if extra and known:
             raise DataError(
-                f"the {part} part of {shown(where)} has classes that train lacks: {', '.join(map(shown, extra))}",
-                f"the classes of train: {', '.join(map(shown, sorted(known)))}",
+                f"the {part} part of {shown(where)} has classes that train lacks: {some(extra)}",
+                f"the classes of train: {some(sorted(known))}",
                 "give one class the same name in every part",
             )
 

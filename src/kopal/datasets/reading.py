@@ -61,7 +61,7 @@ def relative(path: str, root: str) -> str:
 
 
 def _pattern(said: str | None, option: str, name: str, choices: str) -> OfPath:
-    """A regular expression that is searched for in the path; its one group, or the group of that name, is the answer."""
+    """A regular expression, searched for in the path; its one group, or the group of that name, is the answer."""
     expected = f"{choices} a regular expression with one group in parentheses, or one named {name}".strip()
     example = f"such as {option} '^([a-z]+)_'"
     try:

@@ -67,7 +67,9 @@ def _text(data: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         if encoding != "utf-8":
             raise DataError(
-                f"{shown(name)} begins as {encoding[:6].upper()} and does not go on so", "a whole table", "save it again"
+                f"{shown(name)} begins as {encoding[:6].upper()} and does not go on so",
+                "a whole table",
+                "save it again",
             ) from error
         raise _not_utf8(data, error.start, name) from error
     if "\0" in text:
@@ -105,7 +107,7 @@ def _delimiter(text: str) -> str:
 
     def cells(delimiter: str) -> int:
         try:
-            return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []))
+            return len(next(csv.reader(io.StringIO(text.lstrip("\r\n"), newline=""), delimiter=delimiter), []))
         except csv.Error:
             return 0
 
