@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import CLASSES, QUICK, draw, make_photos
+from conftest import QUICK, draw, make_photos
 from kopal.datasets import Dataset, check_groups, open_dataset
 from kopal.datasets.reading import prefix
 from kopal.errors import DataError, UnreadableImage, UsageError

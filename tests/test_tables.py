@@ -1,4 +1,4 @@
-"""A table of photos is the set that its owner means, as spreadsheets and other people's tools write it, or one error."""
+"""A table of photos is the set that its owner means, as spreadsheets and tools write it, or one error."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_parquet_without_pyarrow_names_the_command(folder: Path, monkeypatch: py
 
 
 def test_a_table_trains_the_same_model_as_the_folder(photos: Path, tmp_path: Path) -> None:
-    names = [path for path in sorted(photos.glob("*/*"))]
+    names = sorted(photos.glob("*/*"))
     text = "path,label\n" + "\n".join(f"{name},{name.parent.name}" for name in names)
     run, other = (train(data, tmp_path / out, QUICK) for data, out in ((table(tmp_path, text), "a"), (photos, "b")))
     assert run.report.accuracy == pytest.approx(other.report.accuracy, abs=0.1)

@@ -97,5 +97,6 @@ def _parameter(name: str, knob: Knob) -> inspect.Parameter:
     option = typer.Option(
         knob.option, help=HELP[knob.option], show_default=False, rich_help_panel=knob.panel, min=knob.least
     )
-    kind = Annotated[knob.kind | None, option]  # type: ignore[valid-type]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+    kind: Any = knob.kind | None
+    annotation: Any = Annotated[kind, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -19,7 +19,7 @@ def as_printed(text: str) -> str:
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
-    """What to write in place of letters that cannot be encoded, all of it ASCII, as `codecs.register_error` wants it."""
+    """What to write in place of letters that cannot be encoded, all ASCII, as `codecs.register_error` wants it."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]

@@ -33,10 +33,10 @@ def check_groups(dataset: Dataset) -> None:
             group = dataset.groups[index]
             found[label].add(index if group is None else group)
     for label, own in found.items():
-        group = next(iter(own))
-        if len(own) == 1 and isinstance(group, str):
+        only = next(iter(own))
+        if len(own) == 1 and isinstance(only, str):
             raise DataError(
-                f"all photos of class {shown(dataset.classes[label])} are of one group, {shown(group)}: "
+                f"all photos of class {shown(dataset.classes[label])} are of one group, {shown(only)}: "
                 "what is learned from them cannot be judged by them",
                 "at least two groups in every class",
                 "add photos of another group, take the class out, or leave out the groups",

@@ -44,7 +44,7 @@ def text_rows(data: bytes, name: str) -> Table:
     if not header:
         raise DataError(f"{shown(name)} is empty", "a line of names, such as path,label, and a line for each photo")
     columns = tuple(cell.strip() for cell in header)
-    rows = []
+    rows: list[Row] = []
     for number, cells in lines:
         place = f"line {number}"
         if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
