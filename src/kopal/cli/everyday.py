@@ -49,7 +49,7 @@ def train(
     data: Data,
     out: Out = None,
     seed: Annotated[int | None, typer.Option("--seed", help=HELP["--seed"], show_default="0")] = None,
-    effort: Annotated[str | None, typer.Option("--effort", help=HELP["--effort"], show_default="balanced")] = None,
+    effort: Annotated[str | None, typer.Option("--effort", help=HELP["--effort"], show_default=False)] = None,
     balance: Annotated[bool, typer.Option("--balance", help=HELP["--balance"])] = False,
     labels_from: LabelsFrom = None,
     group: Group = None,

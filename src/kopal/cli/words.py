@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LEARNING = "How to learn (kopal nets lists the nets; frozen features need none of these)"
+LEARNING = "How to learn (frozen features need none of these)"
 
 HELP = {
     "kopal": "A folder of labelled photos becomes a classifier that you can trust, explain and ship. "
@@ -32,11 +32,12 @@ HELP = {
     "a table, .csv, .tsv or .parquet, with the columns path and label; or: digits, fashion-mnist.",
     "--out": "The run's folder, new or empty; without it, the next free runs/<folder>-<n>.",
     "--seed": "Deals the photos into folds.",
-    "--effort": 'quick, balanced, or best: a larger net, efficientnet-lite2, from the extra package of "backbones".',
+    "--effort": "quick, balanced (the default), or best: a larger net, efficientnet-lite2, from the extra package of "
+    "'backbones'.",
     "--balance": "Let every class weigh the same, however many photos it has.",
     "--head": "What is fitted on frozen features: logistic (the default), svm, knn, naive-bayes, lda, tree, forest, "
     "mlp, or all, for a table of them.",
-    "--net": "The architecture. Default: efficientnet-lite0, pretrained.",
+    "--net": "The architecture, one of kopal nets. Default: efficientnet-lite0, pretrained.",
     "--weights": "imagenet (frozen features), a weights file (too), none (learn the whole net from pixels), or auto.",
     "--download": "Fetch the net's published weights, once; they stay in the cache.",
     "--image-size": "The side of the pixels that the net sees.",

@@ -33,13 +33,13 @@ from kopal.nets.weights import PRETRAINED
 WIDE = 84
 """Columns of the comparison of all nets, as long as there is room."""
 WHERE = 96
-GAP, SHORTEST = 2, 8
+GAP = 2
 
 
 def net_lines(net: Net, room: int | None = None) -> Iterator[str]:
     """A net's leaves: path, what it is, output shape C x H x W, parameters, multiply-adds for one image; the sums.
 
-    Where `room`, in columns, is too little, what a leaf is in words is shortened.
+    Where `room`, in columns, is too little, multiply-adds are left out, and what a leaf is in words is shortened.
     """
     rows = describe(net)
     height, width, channels = net.image
@@ -50,7 +50,7 @@ def net_lines(net: Net, room: int | None = None) -> Iterator[str]:
         output = "x".join(map(str, row.output))
         cells.append((row.path, words(row), output, _count(row.parameters), _count(row.multiply_adds)))
     cells.append(("total", "", "", *_sums(rows)))
-    yield from _aligned(_shortened(cells, 1, room), left=2)
+    yield from _aligned(_narrowed(cells, room), left=2)
 
 
 def family_lines(at_hand: Collection[str] = (), room: int | None = None) -> Iterator[str]:
@@ -153,21 +153,20 @@ def _step(stride: tuple[int, int]) -> str:
     return f" /{stride[0]}" if stride != (1, 1) else ""
 
 
-def _shortened(cells: Sequence[tuple[str, ...]], column: int, room: int | None) -> Sequence[tuple[str, ...]]:
-    """The rows with one column cut so far that all of them fit."""
-    widths = [max(len(row[each]) for row in cells) for each in range(len(cells[0]))]
-    left = (room or sum(widths) + GAP * len(widths)) - sum(widths) - GAP * (len(widths) - 1) + widths[column]
-    if left >= widths[column]:
+def _narrowed(cells: Sequence[tuple[str, ...]], room: int | None) -> Sequence[tuple[str, ...]]:
+    """The rows without their last column, and with the second cut, as far as they need it to fit."""
+    if room is None or _width(cells) <= room:
         return cells
-    most = max(left, SHORTEST)
-    return [
-        (
-            *row[:column],
-            row[column] if len(row[column]) <= most else row[column][: most - 3] + "...",
-            *row[column + 1 :],
-        )
-        for row in cells
-    ]
+    cells = [row[:-1] for row in cells]
+    over = _width(cells) - room
+    if over <= 0:
+        return cells
+    most = max(len(row[1]) for row in cells) - over
+    return [(row[0], row[1] if len(row[1]) <= most else row[1][: max(most - 3, 1)] + "...", *row[2:]) for row in cells]
+
+
+def _width(cells: Sequence[Sequence[str]]) -> int:
+    return sum(max(len(row[column]) for row in cells) + GAP for column in range(len(cells[0]))) - GAP
 
 
 def _aligned(cells: Sequence[Sequence[str]], left: int) -> Iterator[str]:
