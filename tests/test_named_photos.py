@@ -83,6 +83,13 @@ def test_metadata_without_labels_leaves_the_word_to_the_folders(tmp_path: Path) 
     assert any("metadata.csv has no columns file_name and label" in note for note in dataset.notes)
 
 
+def test_metadata_of_other_kinds_is_not_read_and_said(tmp_path: Path) -> None:
+    put(tmp_path, {**PHOTOS, "metadata.jsonl": '{"file_name": "1.jpg", "label": "cat"}'})
+    dataset = open_dataset(tmp_path)
+    assert dataset.classes == ("sub",)
+    assert any("metadata.jsonl is not read: save it as metadata.csv" in note for note in dataset.notes)
+
+
 def test_photos_that_metadata_does_not_name_are_left_aside_and_said(tmp_path: Path) -> None:
     dataset = open_dataset(put(tmp_path, {**PHOTOS, **named("3.jpg", "notes.txt"), "metadata.csv": METADATA}))
     assert len(dataset) == 2

@@ -8,6 +8,7 @@ import io
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from conftest import CLASSES, QUICK, make_photos
@@ -267,6 +268,22 @@ def test_a_table_trains_the_same_model_as_the_folder(photos: Path, tmp_path: Pat
     assert run.classifier.classes == other.classifier.classes
     fingerprints = [each.classifier.card.provenance["data_sha256"] for each in (run, other)]
     assert fingerprints[0] == fingerprints[1]
+
+
+def test_a_damaged_table_is_a_set_or_one_error_and_never_anything_else(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    whole = list(WRITINGS.values())
+    opened = 0
+    for number in range(400):
+        data = bytearray(whole[number % len(whole)])
+        for place in rng.integers(0, len(data), rng.integers(1, 6)):
+            data[place] = rng.choice([0, 10, 13, 34, 44, 59, 92, 255, rng.integers(256)])
+        try:
+            opened += len(open_dataset(table(folder, bytes(data[: rng.integers(1, 2 * len(data))])))) > 0
+        except (DataError, UsageError) as error:
+            assert error.happened
+            assert error.expected
+    assert 20 < opened < 380
 
 
 @POSIX

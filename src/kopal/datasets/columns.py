@@ -58,7 +58,7 @@ def needed(table: Table, kind: Kind, example: str) -> int:
             f"{shown(table.name)} has no column of the {kind}: its first line is "
             f"{', '.join(shown(name[:40]) for name in table.columns[:8])}",
             f"a first line that names the columns, such as {example}",
-            f"call the column {kind}",
+            f"call the column {kind}" + (", or say --labels-from parent" if kind == "label" else ""),
         )
     return place
 

@@ -21,6 +21,7 @@ from kopal.errors import DataError, UnreadableImage
 from kopal.files import shown
 
 FILE = "metadata.csv"
+UNREAD = ("metadata.jsonl", "metadata.parquet")
 WINDOWS = "\\"
 
 
@@ -55,6 +56,7 @@ def _tables(tree: Tree, root: str, source: Source, notes: list[str]) -> Iterator
             notes.append(f"{FILE} has no columns file_name and label, and is left aside")
         return
     parts = {entry: PART_NAMES[entry.name.lower()] for entry in found if entry.is_folder and _is_part(entry.name)}
+    notes += [f"{entry.name} is not read: save it as {FILE}" for entry in found if entry.name in UNREAD]
     paths = {entry: _metadata(tree, entry.path) for entry in parts}
     if "train" not in parts.values() or not any(paths.values()):
         return
