@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kopal import images, model_file
 from kopal.arrays import Labels, Pixels, Probabilities, Scores
+from kopal.datasets.archive import Packed
 from kopal.errors import ModelFileError, PixelsError, UnreadableImage, UsageError
 from kopal.files import shown, write_bytes
 from kopal.graph_demands import images_at_once
@@ -198,7 +199,8 @@ class Classifier:
         reasons: list[str] = []
         for path in paths:
             try:
-                readable.append(images.read(path, self.geometry))
+                photo = path.read() if isinstance(path, Packed) else path
+                readable.append(images.read(photo, self.geometry))
                 reasons.append("")
             except UnreadableImage as error:
                 reasons.append(error.happened)

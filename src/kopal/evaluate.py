@@ -16,6 +16,7 @@ from kopal.classifier import BATCH, Classifier
 from kopal.datasets import Dataset
 from kopal.drift import DRIFT, Drift, Reference, compare
 from kopal.errors import DataError, UnreadableImage
+from kopal.files import some
 from kopal.ledger import LedgerRow, ledger_row
 from kopal.metrics import ClassMetrics, confusion, per_class, wilson
 from kopal.model_file import Card
@@ -136,8 +137,8 @@ def evaluate_dataset(classifier: Classifier, dataset: Dataset) -> tuple[Report, 
     extra = [name for name in extra if name not in classifier.classes]
     if extra:
         raise DataError(
-            f"the photos have classes that the model lacks: {', '.join(extra)}",
-            f"classes of the model: {', '.join(classifier.classes)}",
+            f"the photos have classes that the model lacks: {some(extra)}",
+            f"classes of the model: {some(classifier.classes)}",
             "rename the folders, or train a model with these classes",
         )
     scores: list[Scores] = []

@@ -15,12 +15,12 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from kopal.datasets.parquet import pyarrow
 from kopal.errors import UsageError
 from kopal.features import Photos
 from kopal.files import shown, writing
@@ -47,7 +47,7 @@ def table_format(path: Path) -> Callable[[IO[bytes], Photos, Mapping[str, Any]],
     if kind not in _FORMATS:
         raise UsageError(f"features named {shown(path.name)!r}", f"a name that ends in {', '.join(KINDS)}")
     if kind == ".parquet":
-        _pyarrow()
+        pyarrow()
     return _FORMATS[kind]
 
 
@@ -81,7 +81,7 @@ def _write_csv(file: IO[bytes], photos: Photos, about: Mapping[str, Any]) -> Non
 
 
 def _write_parquet(file: IO[bytes], photos: Photos, about: Mapping[str, Any]) -> None:
-    arrow, parquet = _pyarrow()
+    arrow, parquet = pyarrow()
     dimension = photos.features.shape[1]
     types = (arrow.string(), arrow.string(), arrow.int64(), arrow.string(), arrow.string())
     fields = [*zip(COLUMNS, types, strict=True), ("features", arrow.list_(arrow.float32(), dimension))]
@@ -127,16 +127,7 @@ def _is_csv(path: Path) -> bool:
 
 def _is_parquet(path: Path) -> bool:
     with path.open("rb") as file:
-        return ABOUT in (_pyarrow()[1].read_schema(file).metadata or {})
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        return import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise UsageError(
-            "pyarrow is not installed", "the package pyarrow, for .parquet files", "pip install 'kopal[parquet]'"
-        ) from error
+        return ABOUT in (pyarrow()[1].read_schema(file).metadata or {})
 
 
 _FORMATS: dict[str, Callable[[IO[bytes], Photos, Mapping[str, Any]], None]] = {

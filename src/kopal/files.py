@@ -108,6 +108,12 @@ def _csv_line(row: Sequence[object]) -> str:
     return line.getvalue().removesuffix("\r\n") + "\n"
 
 
+def some(names: Sequence[str], most: int = 10) -> str:
+    """Names for one line: the first of them, printable, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more
+
+
 def shown(path: str | os.PathLike[str]) -> str:
     """A path as printable text: bytes that are not UTF-8 and control characters become escapes."""
     text = os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import compress
@@ -18,7 +17,7 @@ from time import perf_counter
 import numpy as np
 
 from kopal.classifier import load
-from kopal.datasets import PARTS, Dataset, Part, check_learnable, open_dataset
+from kopal.datasets import PARTS, Data, Dataset, Part, check_groups, check_learnable, open_dataset
 from kopal.errors import KopalError, UnreadableImage, UsageError
 from kopal.fit.lesson import HELD
 from kopal.fit.pupil import torch_is_there
@@ -39,17 +38,16 @@ EPOCHS = 20
 """Passes over the photos of a rung that starts from random weights, where no budget ends it before."""
 
 
-def climb(
-    data: str | os.PathLike[str] | Dataset, out: Path, budget: float = 0.0, seed: int = 0, log: Log = silent
-) -> Iterator[Rung]:
+def climb(data: Data, out: Path, budget: float = 0.0, seed: int = 0, log: Log = silent) -> Iterator[Rung]:
     """The rungs of a data set, from the lowest, each as soon as it is climbed; the runs stand in `out`.
 
     `budget` is in seconds, 0 for as long as it takes. What would not fit is left out and said so. Raises `KopalError`.
     """
     began = perf_counter()
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    dataset = open_dataset(data)
     log(dataset)
     check_learnable(dataset.classes, dataset.counts("train"))
+    check_groups(dataset)
     dataset = in_parts(dataset, seed)
     yield majority(dataset)
     for step in STEPS:

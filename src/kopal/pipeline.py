@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from kopal import audit
+from kopal import audit, rehearsal
 from kopal.advise import Advice
 from kopal.backends.onnx_backend import classifier_model
 from kopal.calibrate import fit_temperature
 from kopal.classifier import Classifier
 from kopal.consult import at_a_glance, consult
-from kopal.datasets import PARTS, Dataset, Labelled, check_learnable, open_dataset
+from kopal.datasets import PARTS, Data, Dataset, Labelled, check_groups, check_learnable, open_dataset
 from kopal.errors import UsageError
 from kopal.evaluate import Report, evaluate
 from kopal.features import Photos
@@ -48,7 +48,7 @@ from kopal.ways import (
 
 
 def train(
-    data: str | os.PathLike[str] | Dataset,
+    data: Data,
     out: str | os.PathLike[str] | None = None,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen
     cache: bool = True,
@@ -57,8 +57,12 @@ def train(
     checkpoint_every: int = 0,
     world: World = ALONE,
     download: bool = False,
+    labels_from: str | None = None,
+    group: str | None = None,
 ) -> Run:
-    """Photos in class folders → a run folder with model.onnx and a report. Raises `KopalError` and writes nothing.
+    """Photos → a run folder with model.onnx and a report. Raises `KopalError` and writes nothing.
+
+    `data`, `labels_from` and `group` are those of `open_dataset`: class folders, a table, (image, label) pairs.
 
     A net that learns from pixels leaves a checkpoint in the run folder after every epoch, and after every
     `checkpoint_every` steps; with `resume` it goes on from there. `world` are the processes that train together: this
@@ -73,7 +77,7 @@ def train(
             "a net that learns from pixels",
             "leave out resume and checkpoint_every, or say weights='none'",
         )
-    dataset = _opened(data, log)
+    dataset = _opened(open_dataset(data, labels_from, group), log)
     with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
         around = Circumstances(world, started, cache, folder, checkpoint_every, resume, download)
         learn = from_tuning if fine_tunes(recipe) else from_features if starts_from_imagenet(recipe) else from_pixels
@@ -97,7 +101,7 @@ def train(
 
 
 def assist(
-    data: str | os.PathLike[str] | Dataset,
+    data: Data,
     recipe: Recipe,
     world: World,
     cache: bool = True,
@@ -110,7 +114,7 @@ def assist(
     from_pixels(recipe, _opened(data, silent), around, silent)
 
 
-def find_rate(data: str | os.PathLike[str] | Dataset, recipe: Recipe, cache: bool = True, log: Log = silent) -> Sweep:
+def find_rate(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent) -> Sweep:
     """The sweep over learning rates that a training with these knobs would begin with; nothing is written.
 
     Raises `KopalError`.
@@ -124,7 +128,7 @@ def find_rate(data: str | os.PathLike[str] | Dataset, recipe: Recipe, cache: boo
     return rate_from_pixels(recipe, _opened(data, log), Circumstances(ALONE, perf_counter(), cache), log)
 
 
-def advise(data: str | os.PathLike[str] | Dataset, recipe: Recipe, cache: bool = True, log: Log = silent) -> Advice:
+def advise(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent) -> Advice:
     """What to do with these photos, measured on features of the recipe's frozen net; nothing is written.
 
     Raises `KopalError`.
@@ -138,10 +142,19 @@ def advise(data: str | os.PathLike[str] | Dataset, recipe: Recipe, cache: bool =
     return consult(_opened(data, log), recipe, Circumstances(ALONE, perf_counter(), cache), log)
 
 
-def _opened(data: str | os.PathLike[str] | Dataset, log: Log) -> Dataset:
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+def rehearse(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent) -> None:
+    """What `train` would find, do and cost, told to `log`; nothing is learned, and nothing written.
+
+    Raises `KopalError`, as the training would at its start.
+    """
+    rehearsal.rehearse(recipe, _opened(data, log), Circumstances(ALONE, perf_counter(), cache), log)
+
+
+def _opened(data: Data, log: Log) -> Dataset:
+    dataset = open_dataset(data)
     log(dataset)
     check_learnable(dataset.classes, dataset.counts("train"))
+    check_groups(dataset)
     return dataset
 
 

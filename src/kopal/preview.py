@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from kopal import images
 from kopal.arrays import Pixels
-from kopal.datasets import Dataset, open_dataset
+from kopal.datasets import Data, Dataset, open_dataset
 from kopal.errors import DataError, UnreadableImage
 from kopal.fit.augment import PRESETS
 from kopal.fit.scratch import geometry
@@ -19,7 +17,7 @@ from kopal.report.augment_sheet import ROWS, augment_sheet
 TRIED = 20
 
 
-def preview(data: str | os.PathLike[str], recipe: Recipe, kind: str = "png") -> bytes:
+def preview(data: Data, recipe: Recipe, kind: str = "png") -> bytes:
     """One photo each of a few classes, read as the recipe would, and its guises in the first epochs, as a picture."""
     dataset = open_dataset(data)
     shape = geometry(recipe, dataset)

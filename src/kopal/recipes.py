@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from kopal.errors import UsageError
@@ -90,10 +90,15 @@ class Recipe:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Recipe:
-        """The recipe from its JSON value. Raises `UsageError` for a knob that does not exist."""
+        """The recipe from its JSON value. Raises `UsageError` for a knob that does not exist, or of another type."""
         unknown = sorted(set(value) - {field.name for field in fields(Recipe)})
         if unknown:
             raise UsageError(f"a recipe with unknown knobs {unknown}", "the knobs of this version of kopal")
+        for field in fields(Recipe):
+            usual, found = getattr(Recipe, field.name), value.get(field.name, getattr(Recipe, field.name))
+            numbers = isinstance(usual, tuple) and isinstance(found, list | tuple) and all(map(_is_number, found))
+            if not (numbers or type(found) is type(usual) or (isinstance(usual, float) and _is_number(found))):
+                raise UsageError(f"a recipe with {field.name} {found!r}", f"such as {usual!r}")
         return Recipe(**{**value, "penalties": tuple(value.get("penalties", Recipe.penalties))})
 
 
@@ -182,12 +187,15 @@ _BELOW_ONE = {
 }
 
 
-def recipe(effort: str = "balanced", *, net: str | None = None, **knobs: Any) -> Recipe:
-    """The recipe for an effort, with what the user said on top; a knob that is None keeps its default.
+def recipe(effort: str | None = None, *, net: str | None = None, like: Recipe | None = None, **knobs: Any) -> Recipe:
+    """The recipe for an effort (balanced, unsaid), with what the user said on top; a knob that is None keeps its
+    default, or what it is in the recipe `like`, which a said effort changes too.
 
     `rate` may be "auto", `budget` a duration such as "10m". Raises `UsageError` for what is unknown or out of range.
     """
-    if effort not in EFFORTS:
+    if effort is None and like is None:
+        effort = "balanced"
+    if effort is not None and effort not in EFFORTS:
         raise UsageError(f"unknown effort {effort!r}", f"one of: {', '.join(EFFORTS)}", "choose one of these")
     unknown = sorted(set(knobs) - {field.name for field in fields(Recipe)})
     if unknown:
@@ -203,7 +211,10 @@ def recipe(effort: str = "balanced", *, net: str | None = None, **knobs: Any) ->
         said["budget"] = duration(said["budget"])
         # Only the time ends a training that has a budget and no number of epochs.
         said.setdefault("epochs", 0)
-    usual = {**PER_NET.get(said.get("net", ""), {}), **EFFORTS[effort]}
+    if like is not None:
+        of_effort = {**EFFORTS[effort], "effort": effort} if effort else {}
+        return _checked(replace(like, **{**of_effort, **said}))
+    usual = {**PER_NET.get(said.get("net", ""), {}), **EFFORTS[effort or ""]}
     if said.get("tune", "head") != "head":
         # Efforts are about nets and folds here, and about how long it may go on.
         usual |= TUNED | ({"epochs": 12} if effort == "best" else {"epochs": 5} if effort == "quick" else {})
@@ -211,9 +222,11 @@ def recipe(effort: str = "balanced", *, net: str | None = None, **knobs: Any) ->
         usual |= {"penalty": 0.0} if said.get("optimiser") == "adam" else {}
     else:
         usual |= ADAPTIVE.get(said.get("optimiser", ""), {})
-    made = Recipe(**{**usual, "effort": effort, **said})
-    _check(made)
-    return made
+    return _checked(Recipe(**{**usual, "effort": effort, **said}))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def duration(said: str | float) -> float:
@@ -244,7 +257,8 @@ def is_file(weights: str) -> bool:
     return weights not in STARTS and any(mark in weights for mark in "./\\")
 
 
-def _check(made: Recipe) -> None:
+def _checked(made: Recipe) -> Recipe:
+    """The same recipe. Raises `UsageError`."""
     if made.weights not in STARTS and not is_file(made.weights):
         raise UsageError(
             f"unknown weights {made.weights!r}", f"one of: {', '.join(STARTS)}, or a file's path, such as weights.pth"
@@ -271,6 +285,7 @@ def _check(made: Recipe) -> None:
             "adamw, which decays beside the step (arXiv:1711.05101)",
             "say --optimiser adamw",
         )
+    return made
 
 
 def _check_ranges(made: Recipe) -> None:

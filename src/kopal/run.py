@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,7 +16,7 @@ import numpy as np
 from kopal.arrays import Labels, Probabilities
 from kopal.classifier import Classifier
 from kopal.datasets import Labelled
-from kopal.errors import Diverged, OutputError
+from kopal.errors import Diverged, OutputError, UsageError
 from kopal.evaluate import Report
 from kopal.files import ABANDONED, HALF, shown, sweep, write_bytes, write_csv, write_json, write_text
 from kopal.fit.fitted import HeadRow
@@ -23,6 +24,7 @@ from kopal.fit.loop import Epoch
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
 
+RECIPE, REPORT = "recipe.json", "report.json"
 PHOTOS = "photos.csv"
 """The file, inside a run's folder, that lists every photo that was read: its part, and the sha256 to know it by."""
 PAGE = "report.html"
@@ -65,6 +67,11 @@ class Run:
         """The file model.onnx."""
         return self.folder / "model.onnx"
 
+    def numbers(self) -> dict[str, Any]:
+        """What report.json holds."""
+        found: dict[str, Any] = json.loads((self.folder / REPORT).read_text(encoding="utf-8"))
+        return found
+
     def write(
         self,
         recipe: dict[str, Any],
@@ -97,7 +104,7 @@ class Run:
         page: Callable[[Mapping[str, Any]], str],
     ) -> None:
         self.classifier.save(self.model)
-        write_json(self.folder / "recipe.json", recipe)
+        write_json(self.folder / RECIPE, recipe)
         ledger = [(row.path, row.class_name, row.sha256, row.kind, row.reason) for row in self.ledger]
         write_csv(self.folder / "ledger.csv", ("path", "class", "sha256", "kind", "reason"), ledger)
         write_csv(
@@ -120,7 +127,7 @@ class Run:
             write_csv(self.folder / "heads.csv", columns, rows)
         if text := page(report):
             write_text(self.folder / PAGE, text)
-        write_json(self.folder / "report.json", report)
+        write_json(self.folder / REPORT, report)
 
 
 def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
@@ -135,6 +142,24 @@ def photo_rows(photos: Labelled) -> Iterator[tuple[str, str, str, str]]:
     """(path, class, part, sha256) per photo, as photos.csv has them."""
     for name, label, part, digest in zip(photos.names, photos.labels, photos.parts, photos.digests, strict=True):
         yield name, photos.classes[label], str(part), digest.hex()
+
+
+def recipe_of(run: Path) -> Recipe:
+    """The recipe that a run folder keeps, or a recipe.json itself. Raises `UsageError` that says what is wrong."""
+    path = run / RECIPE if run.is_dir() else run
+    expected = "a run folder of kopal train, or its recipe.json"
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read {shown(path)}: {(error.strerror or str(error)).lower()}", expected) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{shown(path)} is no recipe: {error}", expected) from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{shown(path)} is no recipe", expected)
+    try:
+        return Recipe.from_json(value)
+    except UsageError as error:
+        raise UsageError(f"{shown(path)}: {error.happened}", error.expected, "train anew, or edit the file") from error
 
 
 @contextlib.contextmanager
@@ -174,7 +199,7 @@ def _take_back(folder: Path) -> None:
 
 
 def _unfinished(folder: Path) -> bool:
-    return (folder / CHECKPOINT).is_dir() and not (folder / "report.json").exists()
+    return (folder / CHECKPOINT).is_dir() and not (folder / REPORT).exists()
 
 
 def _runs(title: str) -> list[Path]:
@@ -191,7 +216,7 @@ def _make(folder: Path, resume: bool) -> Path:
             raise OutputError(f"{shown(folder)} is a file", "a new or empty folder", "choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
         _tidy(folder)
-        if (folder / "report.json").exists() and resume:
+        if (folder / REPORT).exists() and resume:
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)  # killed at the very end, it would stay for ever
             raise OutputError(
                 f"the run in {shown(folder)} is finished", "one that was cut short", "choose another --out"

@@ -114,8 +114,8 @@ def features_of(
 
 def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A whole net, trained from pixels; calibration and test are scored by the very graph that is saved."""
-    photos, rows = _pixels(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
-    with _learning(recipe):
+    photos, rows = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
+    with learning(recipe):
         keeping, spent = _keeping(recipe, photos, around, log), perf_counter() - around.began
         learned = scratch.learn(recipe, photos, log, keeping, around.world, _speeds(around), spent)
     # The other processes of a training by several are done: the first alone judges and writes.
@@ -131,9 +131,9 @@ def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
     backbone = backbone_of(
         replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights), around.download, log
     )
-    photos, rows = _pixels(recipe, backbone.geometry, dataset, around, log)
+    photos, rows = read_in_parts(recipe, backbone.geometry, dataset, around, log)
     with (
-        _learning(recipe),
+        learning(recipe),
         closing(Store(cache_folder(), backbone.context)) if around.cache else nullcontext() as store,
     ):
         keeping, spent = _keeping(recipe, photos, around, log), perf_counter() - around.began
@@ -157,8 +157,8 @@ def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
 
 def rate_from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Sweep:
     """The sweep over learning rates that `from_pixels` would begin with, on the same photos."""
-    photos, _ = _pixels(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
-    with _learning(recipe):
+    photos, _ = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
+    with learning(recipe):
         return scratch.find_rate(recipe, photos, log, around.world, _speeds(around))
 
 
@@ -171,9 +171,10 @@ def refuse_head(recipe: Recipe) -> None:
     )
 
 
-def _pixels(
+def read_in_parts(
     recipe: Recipe, geometry: Geometry, dataset: Dataset, around: Circumstances, log: Log
 ) -> tuple[PixelPhotos, tuple[LedgerRow, ...]]:
+    """The photos at one geometry, in the parts that a net learns from, validates on and is measured on."""
     if recipe.head != Recipe.head:
         refuse_head(recipe)
     with closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store:
@@ -185,7 +186,8 @@ def _pixels(
 
 
 @contextmanager
-def _learning(recipe: Recipe) -> Iterator[None]:
+def learning(recipe: Recipe) -> Iterator[None]:
+    """Around whatever learns from pixels: overflow without warnings, one pool of threads."""
     # A rate too high overflows; the loop says so once and in words. PyTorch's threads are not to wait for NumPy's.
     with np.errstate(all="ignore"), threadpool_limits(1 if engine_of(recipe) == "torch" else None, user_api="blas"):
         yield
@@ -234,9 +236,9 @@ def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances, log: Lo
 
 
 def _as_they_stand(photos: PixelPhotos) -> str:
-    """A digest of photos, classes and parts in their order, by which they are dealt and shuffled."""
+    """A digest of photos, classes, parts and groups in their order, by which they are dealt and shuffled."""
     order = hashlib.sha256(b"".join(photos.digests))
-    order.update(photos.labels.tobytes() + "".join(photos.parts.tolist()).encode())
+    order.update(photos.labels.tobytes() + "".join(photos.parts.tolist()).encode() + photos.groups.tobytes())
     return order.hexdigest()
 
 

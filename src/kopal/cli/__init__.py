@@ -23,10 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """One command → its exit code."""
+    from kopal.cli.typography import ERRORS
+
     for stream in (sys.stdout, sys.stderr):
-        # A file name may hold bytes that are no text; to show them escaped beats to fail.
+        # A file name may hold bytes that are no text, a screen may lack letters; to show them escaped beats to fail.
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=ERRORS)
     # Pillow warns of damaged tags in pictures that it reads well; the owner of a thousand photos need not see each.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
@@ -69,9 +71,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int, debug: bool) -> int:
+    from kopal.cli.output import paragraph, say
+
     if debug:
         traceback.print_exc()
-    print(message, file=sys.stderr)  # noqa: T201
+    for line in message.split("\n"):
+        say(paragraph(line, 10, sys.stderr), sys.stderr)
     return code
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kopal.cli.everyday import Data, Json, Seed, knob
+from kopal.cli.everyday import Data, Group, Json, LabelsFrom, Quiet, Seed, knob
 from kopal.cli.words import HELP
 
 if TYPE_CHECKING:
@@ -27,18 +27,21 @@ def advise(
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     as_json: Json = False,
     weights: str | None = knob("--weights"),
+    labels_from: LabelsFrom = None,
+    group: Group = None,
+    quiet: Quiet = False,
 ) -> None:
     from kopal import pipeline
+    from kopal.cli.aside import telling
     from kopal.cli.output import say, say_json, shown
-    from kopal.cli.screen import Screen
-    from kopal.log import silent
+    from kopal.datasets import open_dataset
     from kopal.recipes import recipe
     from kopal.report.formats import picture_kind
 
     kind = picture_kind(plot) if plot else ""
     made = recipe(net=net, weights=weights, seed=seed, balance=balance or None)
-    with Screen() as screen:
-        found = pipeline.advise(data, made, not no_cache, silent if as_json else screen)
+    with telling(as_json, quiet) as log:
+        found = pipeline.advise(open_dataset(data, labels_from, group), made, not no_cache, log)
     drawn = _draw(found, plot, f"{made.net} on {Path(data).name}", kind) if plot else False
     if as_json:
         say_json(found.as_json() | {"picture": str(plot) if drawn else None})

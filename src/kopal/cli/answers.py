@@ -28,7 +28,7 @@ def check_some_exist(arguments: Sequence[str]) -> None:
         )
 
 
-def show(predictions: Iterable[Prediction], top: int, json: bool, csv: Path | None) -> int:
+def show(predictions: Iterable[Prediction], top: int, json: bool, csv: Path | None, quiet: bool = False) -> int:
     """Print each prediction as it comes; 0, or 1 if a photo could not be read. Raises `UsageError` for no photos."""
     if csv is not None:
         _check_free(csv)
@@ -46,7 +46,7 @@ def show(predictions: Iterable[Prediction], top: int, json: bool, csv: Path | No
         _say("\n]\n")
     if csv is not None:
         write_csv(csv, COLUMNS, kept)
-    if bad and not json:
+    if bad and not json and not quiet:
         print(f"{bad} of {seen} files could not be read", file=sys.stderr)  # noqa: T201
     return 1 if bad else 0
 

@@ -10,11 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
+from kopal.cli.knobs import NOT_OF_RECIPES, TRAINING, with_knobs
 from kopal.cli.words import HELP, LEARNING
 
 Out = Annotated[Path | None, typer.Option("--out", help=HELP["--out"], show_default=False)]
 Seed = Annotated[int, typer.Option("--seed", help=HELP["--seed"])]
 Json = Annotated[bool, typer.Option("--json", help=HELP["--json"])]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help=HELP["--quiet"])]
+LabelsFrom = Annotated[str | None, typer.Option("--labels-from", help=HELP["--labels-from"], show_default=False)]
+Group = Annotated[str | None, typer.Option("--group", help=HELP["--group"], show_default=False)]
 
 
 def knob(name: str, least: int | None = None) -> Any:
@@ -39,69 +43,35 @@ def demo(out: Out = None, seed: Seed = 0) -> None:
     say(f"  {this_command()} train path/to/your/photos")
 
 
+@with_knobs(*TRAINING)
 def train(
+    said: dict[str, Any],
     data: Data,
     out: Out = None,
-    seed: Seed = 0,
-    effort: Annotated[str, typer.Option("--effort", help=HELP["--effort"])] = "balanced",
+    seed: Annotated[int | None, typer.Option("--seed", help=HELP["--seed"], show_default="0")] = None,
+    effort: Annotated[str | None, typer.Option("--effort", help=HELP["--effort"], show_default=False)] = None,
     balance: Annotated[bool, typer.Option("--balance", help=HELP["--balance"])] = False,
+    labels_from: LabelsFrom = None,
+    group: Group = None,
+    like: Annotated[Path | None, typer.Option("--like", help=HELP["--like"], show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=HELP["--dry-run"])] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     resume: Annotated[bool, typer.Option("--resume", help=HELP["--resume"])] = False,
-    head: Annotated[str | None, typer.Option("--head", help=HELP["--head"], show_default=False)] = None,
-    coverage: Annotated[float | None, typer.Option("--coverage", help=HELP["--coverage"], show_default=False)] = None,
-    sets: Annotated[str | None, typer.Option("--sets", help=HELP["--sets"], show_default=False)] = None,
-    max_error: Annotated[
-        float | None, typer.Option("--max-error", help=HELP["--max-error"], show_default=False)
-    ] = None,
-    net: str | None = knob("--net"),
-    weights: str | None = knob("--weights"),
-    download: bool | None = typer.Option(None, "--download", help=HELP["--download"], rich_help_panel=LEARNING),
-    tune: str | None = knob("--tune"),
-    image_size: int | None = knob("--image-size"),
-    epochs: int | None = knob("--epochs"),
-    budget: str | None = knob("--budget"),
-    patience: int | None = knob("--patience"),
-    settled: float | None = knob("--settled"),
-    rate: str | None = knob("--lr"),
-    schedule: str | None = knob("--schedule"),
-    warmup: float | None = knob("--warmup"),
-    batch: int | None = knob("--batch"),
-    optimiser: str | None = knob("--optimiser"),
-    momentum: float | None = knob("--momentum"),
-    nesterov: bool | None = typer.Option(None, "--nesterov", help=HELP["--nesterov"], rich_help_panel=LEARNING),
-    penalty: float | None = knob("--l2"),
-    smoothing: float | None = knob("--smoothing"),
-    clip: float | None = knob("--clip"),
-    average: float | None = knob("--average"),
-    init: str | None = knob("--init"),
-    normalise: str | None = knob("--normalise"),
-    augment: str | None = knob("--augment"),
-    preview: Annotated[
-        Path | None, typer.Option("--preview", help=HELP["--preview"], show_default=False, rich_help_panel=LEARNING)
-    ] = None,
-    engine: str | None = knob("--engine"),
-    device: str | None = knob("--device"),
-    amp: str | None = knob("--amp"),
-    checkpoint_every: int | None = knob("--checkpoint-every", 1),
-    nproc: int | None = knob("--nproc", 2),
-    max_restarts: int | None = knob("--max-restarts", 0),
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
-    from kopal.cli.training import run_training
+    from kopal.cli.training import Manner, run_training
+    from kopal.datasets import open_dataset
     from kopal.recipes import recipe
+    from kopal.run import recipe_of
 
-    said: dict[str, Any] = {
-        "head": head, "net": net, "weights": weights, "tune": tune, "image_size": image_size, "epochs": epochs,
-        "budget": budget,
-        "patience": patience, "settled": settled, "rate": rate, "schedule": schedule, "warmup": warmup, "batch": batch,
-        "optimiser": optimiser, "momentum": momentum, "nesterov": nesterov, "penalty": penalty, "smoothing": smoothing,
-        "clip": clip, "average": average, "init": init, "normalise": normalise, "augment": augment, "engine": engine,
-        "device": device, "amp": amp,
-    }  # fmt: skip
-    trust: dict[str, Any] = {"coverage": coverage, "sets": sets, "max_error": max_error}
-    made = recipe(effort, seed=seed, balance=balance or None, **trust, **said)
-    said |= {"resume": resume or None, "checkpoint_every": checkpoint_every, "nproc": nproc}
-    said |= {"max_restarts": max_restarts, "preview": preview, "download": download}
-    return run_training(data, out, made, said, no_cache)
+    knobs = {name: value for name, value in said.items() if name not in NOT_OF_RECIPES}
+    base = recipe_of(like) if like else None
+    made = recipe(effort, like=base, seed=seed, balance=balance or None, **knobs)
+    manner = Manner(not no_cache, as_json, quiet, dry_run)
+    return run_training(
+        lambda: open_dataset(data, labels_from, group), out, made, said | {"resume": resume or None}, manner
+    )
 
 
 def predict(
@@ -114,6 +84,7 @@ def predict(
     coverage: Annotated[
         float | None, typer.Option("--coverage", help=HELP["--coverage predict"], show_default=False)
     ] = None,
+    quiet: Quiet = False,
 ) -> int:
     from kopal.classifier import load
     from kopal.cli import answers
@@ -121,47 +92,56 @@ def predict(
     classifier = load(model)
     answers.check_some_exist(photos)
     top = len(classifier.classes) if all_classes else top
-    predictions = classifier.predict_files(paths(photos), top, coverage)
-    return answers.show(predictions, top, as_json, csv)
+    predictions = classifier.predict_files(paths(photos, archives=True), top, coverage)
+    return answers.show(predictions, top, as_json, csv, quiet)
 
 
 def evaluate(
     model: Model,
     data: Data,
+    labels_from: LabelsFrom = None,
     as_json: Json = False,
     plot: Annotated[Path | None, typer.Option("--plot", help=HELP["--plot evaluate"], show_default=False)] = None,
+    quiet: Quiet = False,
 ) -> None:
     from kopal.classifier import load
-    from kopal.cli.output import say, say_json, shown
-    from kopal.cli.screen import Screen, show_report
+    from kopal.cli.aside import telling
+    from kopal.cli.output import paragraph, say, say_json, shown
+    from kopal.cli.screen import show_report
     from kopal.cli.trust_lines import draw_trust
     from kopal.datasets import open_dataset
     from kopal.evaluate import evaluate_dataset
     from kopal.log import Ledger
 
     draw = draw_trust(plot)
-    report, ledger, learned_from = evaluate_dataset(load(model), open_dataset(data))
+    report, ledger, learned_from = evaluate_dataset(load(model), open_dataset(data, labels_from))
     draw(report, f"{model} on {data}")
+    with telling(as_json, quiet) as log:
+        log(Ledger(ledger, report.n + len(ledger), complete=True))
     if as_json:
         say_json(report.as_json() | {"unreadable": len(ledger), "learned_from": learned_from})
         return
-    Screen()(Ledger(ledger, report.n + len(ledger), complete=True))
-    say(f"{shown(model)} on {shown(data)}")
+    if not quiet:
+        say(f"{shown(model)} on {shown(data)}")
     if learned_from:
-        say(f"note: the model learned from {learned_from} of these {report.n} photos, so the accuracy flatters")
+        flatters = f"the model learned from {learned_from} of these {report.n} photos, so the accuracy flatters"
+        say(paragraph(f"note: {flatters}", 6))
     show_report(report)
     if plot:
         say(f"drawn in {shown(plot)}")
 
 
-def paths(arguments: list[str]) -> Iterator[str]:
-    """The photos that the arguments name; `-` stands for the lines of standard input."""
-    from kopal.datasets import expand
+def paths(arguments: list[str], archives: bool = False) -> Iterator[Any]:
+    """The photos that the arguments name; `-` stands for the lines of standard input. Photos in archives, if wanted,
+    are values that `Classifier.predict_files` takes.
+    """
+    from kopal.datasets import expand, expand_archives
 
+    of = expand_archives if archives else expand
     for argument in arguments:
         if argument == "-":
             for line in sys.stdin.buffer:
                 if name := os.fsdecode(line.rstrip(b"\r\n")):
-                    yield from expand([name])
+                    yield from of([name])
         else:
-            yield from expand([argument])
+            yield from of([argument])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kopal.cli.everyday import Data, Out, Seed
+from kopal.cli.everyday import Data, Group, Json, LabelsFrom, Out, Quiet, Seed
 from kopal.cli.words import HELP
 
 
@@ -17,10 +17,13 @@ def ladder(
     budget: Annotated[str | None, typer.Option("--budget", help=HELP["--budget ladder"], show_default=False)] = None,
     plot: Annotated[Path | None, typer.Option("--plot", help=HELP["--plot ladder"], show_default=False)] = None,
     seed: Seed = 0,
-    as_json: Annotated[bool, typer.Option("--json", help=HELP["--json"])] = False,
+    labels_from: LabelsFrom = None,
+    group: Group = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
+    from kopal.cli.aside import telling
     from kopal.cli.output import free_name, say, say_json, shown
-    from kopal.cli.screen import Screen
     from kopal.datasets import Dataset, open_dataset
     from kopal.files import write_bytes
     from kopal.ladder import climb
@@ -32,12 +35,11 @@ def ladder(
 
     plot = plot or free_name("ladder.svg")
     kind = picture_kind(plot)
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, labels_from, group)
     folder = out or Path("runs") / f"{dataset.title}-ladder"
-    shown_nouns = (Progress,) if as_json else (Dataset, Progress)
     rungs = []
-    with Screen() as screen:
-        brief = lambda noun: screen(noun) if isinstance(noun, shown_nouns) else None  # noqa: E731
+    with telling(as_json, quiet) as log:
+        brief = lambda noun: log(noun) if isinstance(noun, Dataset | Progress) else None  # noqa: E731
         for rung in climb(dataset, folder, duration(budget or 0), seed, brief):
             rungs.append(rung)
             if not as_json:

@@ -2,69 +2,56 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kopal.cli.everyday import Data, Json, Seed, knob
-from kopal.cli.words import HELP, LEARNING
+from kopal.cli.everyday import Data, Group, Json, LabelsFrom, Quiet, Seed
+from kopal.cli.knobs import SWEEP, with_knobs
+from kopal.cli.words import HELP
 
 
+@with_knobs(*SWEEP)
 def lr_find(
+    said: dict[str, Any],
     data: Data,
-    net: str | None = knob("--net"),
     plot: Annotated[Path | None, typer.Option("--plot", help=HELP["--plot lr"], show_default=False)] = None,
     seed: Seed = 0,
     balance: Annotated[bool, typer.Option("--balance", help=HELP["--balance"])] = False,
+    labels_from: LabelsFrom = None,
+    group: Group = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     as_json: Json = False,
-    weights: str | None = knob("--weights"),
-    image_size: int | None = knob("--image-size"),
-    batch: int | None = knob("--batch"),
-    optimiser: str | None = knob("--optimiser"),
-    momentum: float | None = knob("--momentum"),
-    nesterov: bool | None = typer.Option(None, "--nesterov", help=HELP["--nesterov"], rich_help_panel=LEARNING),
-    penalty: float | None = knob("--l2"),
-    smoothing: float | None = knob("--smoothing"),
-    clip: float | None = knob("--clip"),
-    init: str | None = knob("--init"),
-    normalise: str | None = knob("--normalise"),
-    augment: str | None = knob("--augment"),
-    engine: str | None = knob("--engine"),
-    device: str | None = knob("--device"),
-    amp: str | None = knob("--amp"),
+    quiet: Quiet = False,
 ) -> None:
-    from kopal.cli.output import free_name, say, say_json, shown
-    from kopal.cli.screen import Screen
+    from kopal.cli.aside import telling
+    from kopal.cli.output import free_name, paragraph, say, say_json, shown
+    from kopal.datasets import open_dataset
     from kopal.files import write_bytes
     from kopal.fit.lr_finder import advice
-    from kopal.log import silent
     from kopal.pipeline import find_rate
     from kopal.recipes import recipe
     from kopal.report.formats import caption, picture_kind
     from kopal.report.lr_plot import lr_picture
     from kopal.report.lr_table import lr_lines
 
-    said: dict[str, Any] = {
-        "net": net, "weights": weights, "image_size": image_size, "batch": batch, "optimiser": optimiser,
-        "momentum": momentum, "nesterov": nesterov, "penalty": penalty, "smoothing": smoothing, "clip": clip,
-        "init": init, "normalise": normalise, "augment": augment, "engine": engine, "device": device, "amp": amp,
-        "balance": balance or None, "seed": seed or None,
-    }  # fmt: skip
+    said |= {"balance": balance or None, "seed": seed or None}
     plot = plot or free_name("lr.svg")
     kind, made = picture_kind(plot), recipe(**said)
-    with Screen() as screen:
-        found = find_rate(data, made, not no_cache, silent if as_json else screen)
+    with telling(as_json, quiet) as log:
+        found = find_rate(open_dataset(data, labels_from, group), made, not no_cache, log)
     write_bytes(plot, lr_picture(found, f"{made.net} on {caption(Path(data).name, 40)}", kind))
     if as_json:
         say_json(found.as_json() | {"advice": advice(found), "picture": str(plot)})
         return
-    for line in (*lr_lines(found), *advice(found)):
+    for line in (*lr_lines(found), *map(paragraph, advice(found))):
         say(line)
     say(f"drawn in {shown(plot)}")
-    if found.learns:
-        say(f"next:\n  {_train_command(data, said, found.suggested)}")
+    if found.learns and not quiet:
+        where = {"labels_from": labels_from, "group": group}
+        say(f"next:\n  {_train_command(data, where | said, found.suggested)}")
 
 
 def _train_command(data: str, said: dict[str, Any], rate: float) -> str:
@@ -75,5 +62,5 @@ def _train_command(data: str, said: dict[str, Any], rate: float) -> str:
     words = [this_command(), "train", quoted(Path(data))]
     for name, value in said.items():
         if value is not None and value is not False:
-            words += [option(name)] if value is True else [option(name), str(value)]
+            words += [option(name)] if value is True else [option(name), shlex.quote(str(value))]
     return " ".join([*words, "--lr", f"{rate:.2g}"])

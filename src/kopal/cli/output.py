@@ -1,23 +1,61 @@
-"""Text and JSON to standard output, aligned by terminal cells."""
+"""Text and JSON to standard output, aligned by terminal cells. Only a terminal wraps, so only there room is short."""
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import IO, Any
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 
-from kopal.files import shown
+from kopal import files
+from kopal.cli.typography import as_printed
 
 
 def say(text: str, file: IO[str] | None = None) -> None:
     """One line, or a few, as they are."""
     print(text, file=file or sys.stdout, flush=True)
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A name as printable text, in the letters that standard output has."""
+    return as_printed(files.shown(path))
+
+
+def room(file: IO[str] | None = None) -> int | None:
+    """The columns of the terminal that is written to; None where it is a file or a pipe."""
+    return shutil.get_terminal_size().columns if (file or sys.stdout).isatty() else None
+
+
+def paragraph(text: str, indent: int = 0, file: IO[str] | None = None) -> str:
+    """A sentence or two, broken between words where a terminal is too narrow, further lines indented."""
+    width = room(file)
+    if width is None or cell_len(text) <= width:
+        return text
+    start = text[: len(text) - len(text.lstrip())]
+    return "\n".join(
+        wrap(
+            text.lstrip(),
+            max(width, 40),
+            initial_indent=start,
+            subsequent_indent=" " * (indent or len(start)),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
+
+
+def cut(text: str, width: int | None) -> str:
+    """A name in a table, shortened to so many cells where need be."""
+    if width is None or cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(width, 2) - 1).rstrip() + as_printed("…")
 
 
 def say_json(value: Any) -> None:
@@ -53,8 +91,10 @@ def pad(text: str, width: int) -> str:
 def columns(pairs: Sequence[tuple[str, str]], width: int | None = None) -> list[str]:
     """(name, number) pairs side by side in as many aligned columns as fit."""
     width = (width or min(shutil.get_terminal_size().columns, 100)) - 2
-    left = max(cell_len(name) for name, _ in pairs)
     right = max(len(number) for _, number in pairs)
+    longest = width - right - 1 if room() else None
+    pairs = [(cut(name, longest), number) for name, number in pairs]
+    left = max(cell_len(name) for name, _ in pairs)
     per_line = max(1, (width + 3) // (left + right + 4))
     cells = [f"{pad(name, left)} {number:>{right}}" for name, number in pairs]
     return ["   ".join(cells[at : at + per_line]) for at in range(0, len(cells), per_line)]
@@ -71,6 +111,3 @@ def this_command() -> str:
     """How the user can type kopal again: by name if the shell finds it, else as it was typed."""
     typed = sys.argv[0]
     return "kopal" if shutil.which("kopal") or typed.endswith("__main__.py") else shown(typed)
-
-
-__all__ = ["as_json", "columns", "free_name", "pad", "quoted", "say", "say_json", "seconds", "shown", "this_command"]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kopal.cli.everyday import Data, Json
+from kopal.cli.everyday import Data, Json, LabelsFrom, Quiet
 from kopal.cli.words import HELP
 
 if TYPE_CHECKING:
     from kopal.extraction import Extraction
+    from kopal.log import Log
 
 Cut = Annotated[str | None, typer.Option("--at", help=HELP["--at"], show_default=False)]
 Net = Annotated[str | None, typer.Option("--net", help=HELP["--net"], show_default=False)]
@@ -32,10 +33,13 @@ def features(
     seed: Annotated[int, typer.Option("--seed", help=HELP["--seed features"], min=0)] = 0,
     model: OfModel = None,
     no_cache: NoCache = False,
+    labels_from: LabelsFrom = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    from kopal.cli.output import free_name, say, shown
+    from kopal.cli.aside import telling
+    from kopal.cli.output import free_name, say, say_json, shown
     from kopal.cli.place import check_features_place
-    from kopal.cli.screen import Screen
     from kopal.datasets import open_dataset
     from kopal.errors import DataError
     from kopal.extraction import extract
@@ -45,16 +49,20 @@ def features(
     out = out or free_name("features.npz")
     check_features_place(out)
     extraction = origin(model, net, at, pool, weights, seed, download)
-    with Screen() as screen:
-        screen(dataset := open_dataset(data))
-        tell(extraction)
-        photos, rows = extract(dataset, extraction, not no_cache, screen)
-        screen(Ledger(rows, len(dataset), complete=True))
+    with telling(as_json, quiet) as log:
+        log(dataset := open_dataset(data, labels_from))
+        tell(extraction, log)
+        photos, rows = extract(dataset, extraction, not no_cache, log)
+        log(Ledger(rows, len(dataset), complete=True))
     if not len(photos):
         raise DataError("none of the photos can be read", "photos to take features of")
     write_features(out, photos, extraction.about)
+    if as_json:
+        dimension = photos.features.shape[1]
+        say_json({"file": str(out), "rows": len(photos), "dimension": dimension, "unreadable": len(rows)})
+        return
     say(f"saved in {shown(out)}, {out.stat().st_size / 1e6:.1f} MB: {len(photos)} rows of {photos.features.shape[1]}")
-    if out.suffix.lower() == ".npz":
+    if out.suffix.lower() == ".npz" and not quiet:
         say(f'to read it:  numpy.load("{shown(out)}")["features"]')
 
 
@@ -69,35 +77,35 @@ def similar(
     download: Download = False,
     model: OfModel = None,
     no_cache: NoCache = False,
+    quiet: Quiet = False,
 ) -> int:
+    from kopal.cli.aside import telling
     from kopal.cli.everyday import paths
     from kopal.cli.output import say, shown
     from kopal.cli.place import check_page_place
-    from kopal.cli.screen import Screen
     from kopal.cli.similar_lines import similar_json, similar_lines
     from kopal.datasets import open_dataset
     from kopal.files import write_text
-    from kopal.log import Ledger, silent
+    from kopal.log import Ledger
     from kopal.similar import similar as look_up
 
     if out is not None:
         check_page_place(out, "similar")
     extraction = origin(model, net, weights=weights, download=download)
-    with Screen() as screen:
-        log = silent if as_json else screen
+    with telling(as_json, quiet) as log:
+        tell(extraction, log)
         found = look_up(open_dataset(data), list(paths(queries)), extraction, top, not no_cache, log)
         log(Ledger(found.ledger, len(found.dataset), complete=True))
     if as_json:
         similar_json(found)
     else:
-        tell(extraction)
         for line in similar_lines(found):
             say(line)
     if out is not None:
         from kopal.report.similar_page import similar_page
 
         write_text(out, similar_page(found))
-        if not as_json:
+        if not as_json and not quiet:
             say(f"\nas a page: {shown(out)}")
     return 1 if any(answer.unreadable for answer in found.answers) else 0
 
@@ -127,10 +135,10 @@ def origin(
     return of_model(load(model), shown(model))
 
 
-def tell(extraction: Extraction) -> None:
+def tell(extraction: Extraction, log: Log) -> None:
     """What the features are, and what their owner should know."""
-    from kopal.cli.output import say
+    from kopal.log import Note
 
-    say(f"features: {extraction.in_words()}")
+    log(extraction)
     for note in extraction.notes:
-        say(f"note: {note}")
+        log(Note(note))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from functools import singledispatchmethod
@@ -14,10 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kopal import log
 from kopal.advise import Advice
 from kopal.cli.heads import head_lines
-from kopal.cli.output import columns, pad, say, seconds, shown
+from kopal.cli.output import columns, cut, pad, paragraph, room, say, seconds, shown
 from kopal.cli.trust_lines import trust_lines
 from kopal.datasets import Dataset
 from kopal.evaluate import Report
+from kopal.extraction import Extraction
 from kopal.fit.curve import read_curve
 from kopal.fit.fitted import Fitted, Kept
 from kopal.fit.loop import Epoch
@@ -31,6 +33,8 @@ from kopal.run import Run
 UNREADABLE_SHOWN = 10
 CLASSES_SHOWN, WORST_SHOWN = 40, 20
 PLAIN_INTERVAL = 10.0
+NUMBERS = 36
+"""Columns that the numbers of a class take, with what sets them apart."""
 
 
 class Screen:
@@ -58,7 +62,11 @@ class Screen:
             fewest = min(counts, key=lambda pair: int(pair[1]))
             say(f"  and {len(counts) - CLASSES_SHOWN} more; the fewest: {fewest[0]}, {fewest[1]}")
         for note in dataset.notes:
-            say(f"note: {note}")
+            say(paragraph(f"note: {note}", 6))
+
+    @__call__.register
+    def _(self, extraction: Extraction) -> None:
+        say(paragraph(f"features: {extraction.in_words()}", 10))
 
     @__call__.register
     def _(self, plan: Plan) -> None:
@@ -74,7 +82,7 @@ class Screen:
         if progress.what != self._what:
             self._close()
             self._what, self._started, self._said = progress.what, now, now
-            if sys.stderr.isatty():
+            if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
                 self._bar = _bar()
                 self._task = self._bar.add_task(progress.what, total=progress.total, rate="")
                 self._bar.start()
@@ -107,7 +115,7 @@ class Screen:
     @__call__.register
     def _(self, note: log.Note) -> None:
         self._close()
-        say(f"note: {note.text}")
+        say(paragraph(f"note: {note.text}", 6))
 
     @__call__.register
     def _(self, course: Course) -> None:
@@ -208,7 +216,8 @@ class Screen:
 
     @__call__.register
     def _(self, advice: Advice) -> None:
-        say("\n".join(advice.glance()))
+        for line in advice.glance():
+            say(paragraph(line))
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -227,12 +236,17 @@ def loss(value: float) -> str:
     return f"{value:.4f}" if value < 1e4 else f"{value:.3g}"
 
 
-def show_report(report: Report) -> None:
-    """Accuracy with its interval and baseline, a table of classes, the worst confusions, and what to trust."""
+def accuracy_line(report: Report) -> str:
+    """Accuracy, its interval, on how many photos and which."""
     low, high = report.interval
     where = f"n = {report.n}, {report.measured_on}"
-    say(f"\naccuracy {report.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, {where})")
+    return f"accuracy {report.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, {where})"
 
+
+def show_report(report: Report) -> None:
+    """Accuracy with its interval and baseline, a table of classes, the worst confusions."""
+    low, _ = report.interval
+    say(f"\n{accuracy_line(report)}")
     say(f"baseline {report.majority:.3f}  (always naming the largest class)\n")
     if low <= report.majority:
         say("note: that is not clearly better than always naming the largest class\n")
@@ -240,7 +254,8 @@ def show_report(report: Report) -> None:
     if len(rows) > CLASSES_SHOWN:
         rows = sorted(rows, key=lambda row: row.f1)[:WORST_SHOWN]
         say(f"the {WORST_SHOWN} worst of {len(report.per_class)} classes by F1 (report.json has all)")
-    names = [shown(row.name) for row in rows]
+    free = room()
+    names = [cut(shown(row.name), free and free - NUMBERS) for row in rows]
     width = max(5, *map(cell_len, names))
     say(f"  {pad('class', width)}      n  precision  recall     F1  95 % of recall")
     for name, row in zip(names, rows, strict=True):
@@ -255,7 +270,8 @@ def show_report(report: Report) -> None:
     if worst:
         say("\nmost confused")
         for was, said, count in worst:
-            say(f"  {count:4} x {shown(was)} taken for {shown(said)}")
+            half = free and (free - 20) // 2
+            say(f"  {count:4} x {cut(shown(was), half)} taken for {cut(shown(said), half)}")
     for line in trust_lines(report):
         say(line)
 

@@ -17,7 +17,7 @@ def nets(
     graph: Annotated[Path | None, typer.Option("--graph", help=HELP["--graph"], show_default=False)] = None,
     plot: Annotated[Path | None, typer.Option("--plot", help=HELP["--plot nets"], show_default=False)] = None,
 ) -> None:
-    from kopal.cli.output import say, shown
+    from kopal.cli.output import room, say, shown
     from kopal.errors import UsageError
     from kopal.fit.downloads import nets_at_hand
     from kopal.fit.foreign import named_net
@@ -32,7 +32,7 @@ def nets(
     elif net is not None and graph is not None:
         _draw_one(net, graph)
     else:
-        for line in net_lines(named_net(net)) if net else family_lines(nets_at_hand()):
+        for line in net_lines(named_net(net), room()) if net else family_lines(nets_at_hand(), room()):
             say(line)
 
 

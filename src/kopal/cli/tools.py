@@ -38,7 +38,7 @@ def inspect(
 ) -> None:
     from kopal.classifier import load
     from kopal.cli.machine import model_lines
-    from kopal.cli.output import say, say_json
+    from kopal.cli.output import paragraph, say, say_json
 
     classifier = load(model)
     difference = classifier.verify() if verify else None
@@ -47,17 +47,17 @@ def inspect(
         say_json(value if difference is None else value | {"golden_difference": difference})
         return
     for line in model_lines(classifier):
-        say(line)
+        say(paragraph(line, 11))
     if difference is not None:
         say(f"verified   the seal matches, the golden outputs agree to {difference:.1e} of their range")
 
 
 def doctor() -> None:
     from kopal.cli.machine import doctor_lines
-    from kopal.cli.output import say
+    from kopal.cli.output import paragraph, say
 
     for line in doctor_lines():
-        say(line)
+        say(paragraph(line, 37))
 
 
 def cache(

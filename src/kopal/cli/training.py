@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kopal.backends.torch_module import require_torch
-from kopal.cli.output import quoted, say, shown, this_command
-from kopal.cli.screen import Screen
-from kopal.datasets import open_dataset
+from kopal.cli.aside import telling
+from kopal.cli.dry import dry_run
+from kopal.cli.output import quoted, say, say_json, shown, this_command
+from kopal.cli.screen import accuracy_line
+from kopal.datasets import Dataset
 from kopal.errors import KopalError, TogetherError, UsageError
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import ALONE, World
@@ -19,11 +23,29 @@ from kopal.ways import fine_tunes, refuse_head, starts_from_imagenet
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-OF_FEATURES_TOO = ("net", "weights", "head", "tune", "image_size", "download")
+OF_FEATURES_TOO = (
+    *("net", "weights", "head", "tune", "image_size", "download"),
+    *("coverage", "sets", "max_error"),
+)
 
 
-def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, Any], no_cache: bool) -> int:
-    """Train, alone or as the process that PyTorch's launcher started → the exit code; `said` is what the user said."""
+@dataclass(frozen=True)
+class Manner:
+    """How a training is run and told: with the cache, as JSON, quietly, or only planned."""
+
+    cache: bool = True
+    as_json: bool = False
+    quiet: bool = False
+    dry: bool = False
+
+
+def run_training(
+    opened: Callable[[], Dataset], out: Path | None, recipe: Recipe, said: dict[str, Any], manner: Manner
+) -> int:
+    """Train, alone or as the process that PyTorch's launcher started → the exit code; `said` is what the user said.
+
+    The data are opened once it is known that the options fit together.
+    """
     if fine_tunes(recipe):
         _refuse_unfit(said)
     elif starts_from_imagenet(recipe):
@@ -38,27 +60,22 @@ def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, An
         refuse_head(recipe)
     if said["max_restarts"] is not None and not said["nproc"]:
         raise UsageError("--max-restarts without --nproc", "both: it starts several processes again", "add --nproc 2")
-    if said["preview"]:
-        _preview(data, recipe, said["preview"])
+    if manner.dry:
+        dry_run(opened(), recipe, manner.cache, manner.as_json)
+    elif said["preview"]:
+        _preview(opened(), recipe, said["preview"])
     elif said["nproc"]:
         from kopal.cli.launch import launch
 
         # What is wrong with the command is better said once, and before the seconds that the processes take to start.
         _check_engine(recipe)
-        open_dataset(data)
+        opened()
         return launch(said["nproc"], said["max_restarts"] or 0)
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        return _together(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
+        return _together(opened(), out, recipe, manner, bool(said["resume"]), said["checkpoint_every"] or 0)
     else:
-        _train(
-            data,
-            out,
-            recipe,
-            not no_cache,
-            bool(said["resume"]),
-            said["checkpoint_every"] or 0,
-            download=bool(said["download"]),
-        )
+        every, download = said["checkpoint_every"] or 0, bool(said["download"])
+        _train(opened(), out, recipe, manner, bool(said["resume"]), every, download=download)
     return 0
 
 
@@ -68,21 +85,26 @@ def option(knob: str) -> str:
 
 
 def _train(
-    data: str,
+    data: Dataset,
     out: Path | None,
     recipe: Recipe,
-    cache: bool,
+    manner: Manner,
     resume: bool,
     every: int,
     world: World = ALONE,
     download: bool = False,
 ) -> None:
-    with Screen() as screen:
-        run = train(data, out, recipe, cache, screen, resume, every, world, download)
-    say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
+    with telling(manner.as_json, manner.quiet) as log:
+        run = train(data, out, recipe, manner.cache, log, resume, every, world, download)
+    if manner.as_json:
+        say_json({"folder": str(run.folder), "model": str(run.model), **run.numbers()})
+    elif manner.quiet:
+        say(f"{accuracy_line(run.report)}\n{shown(run.model)}")
+    else:
+        say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
 
 
-def _together(data: str, out: Path | None, recipe: Recipe, cache: bool, resume: bool, every: int) -> int:
+def _together(data: Dataset, out: Path | None, recipe: Recipe, manner: Manner, resume: bool, every: int) -> int:
     """One of several processes: the first trains and tells, the others learn along."""
     _check_engine(recipe)
     require_torch()
@@ -93,9 +115,9 @@ def _together(data: str, out: Path | None, recipe: Recipe, cache: bool, resume: 
     try:
         world = joined(recipe.device)
         if world.rank:
-            assist(data, recipe, world, cache, resume, every)
+            assist(data, recipe, world, manner.cache, resume, every)
         else:
-            _train(data, out, recipe, cache, resume, every, world)
+            _train(data, out, recipe, manner, resume, every, world)
     except TogetherError:
         raise
     except KopalError:
@@ -149,7 +171,7 @@ def _refuse_unfit(said: dict[str, Any]) -> None:
         )
 
 
-def _preview(data: str, recipe: Recipe, file: Path) -> None:
+def _preview(data: Dataset, recipe: Recipe, file: Path) -> None:
     from kopal.files import write_bytes
     from kopal.preview import preview
     from kopal.report.formats import picture_kind

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-LEARNING = "How to learn (kopal nets lists the nets; frozen features need none of these)"
+LEARNING = "How to learn (frozen features need none of these)"
 
 HELP = {
     "kopal": "A folder of labelled photos becomes a classifier that you can trust, explain and ship. "
     "Any error: add --debug to see where it came from.",
     "demo": "Train on real data that needs no download, and show what came out.",
-    "train": "Turn a folder of photos, one folder per class, into a classifier file.",
+    "train": "Turn labelled photos, a folder per class or a table, into a classifier file.",
     "predict": "Say what is on photos. Exit code 1 if any could not be read.",
     "evaluate": "Measure a classifier on labelled photos.",
     "compare": "Compare runs on the same photos: accuracy, log loss, calibration, time, size; is a difference chance?",
@@ -34,14 +34,15 @@ HELP = {
     "--max": "With prune: how large it may stay, such as 500MB. Default: KOPAL_CACHE_MAX, else 10GB.",
     "--version": "Show the version and exit.",
     "data": "A folder of class folders, or one with train/val/test inside, or either as .zip, .tar or .tar.gz; "
-    "or: digits, fashion-mnist.",
+    "a table, .csv, .tsv or .parquet, with the columns path and label; or: digits, fashion-mnist.",
     "--out": "The run's folder, new or empty; without it, the next free runs/<folder>-<n>.",
     "--seed": "Deals the photos into folds.",
-    "--effort": 'quick, balanced, or best: a larger net, efficientnet-lite2, from the extra package of "backbones".',
+    "--effort": "quick, balanced (the default), or best: a larger net, efficientnet-lite2, from the extra package of "
+    "'backbones'.",
     "--balance": "Let every class weigh the same, however many photos it has.",
     "--head": "What is fitted on frozen features: logistic (the default), svm, knn, naive-bayes, lda, tree, forest, "
     "mlp, or all, for a table of them.",
-    "--net": "The architecture. Default: efficientnet-lite0, pretrained.",
+    "--net": "The architecture, one of kopal nets. Default: efficientnet-lite0, pretrained.",
     "--weights": "imagenet (frozen features), a weights file (too), none (learn the whole net from pixels), or auto.",
     "--download": "Fetch the net's published weights, once; they stay in the cache.",
     "--image-size": "The side of the pixels that the net sees.",
@@ -74,10 +75,17 @@ HELP = {
     "--no-cache": "Neither use nor keep computed features.",
     "model": "A model.onnx that kopal wrote.",
     "models": "Two or more files that kopal wrote, of the same classes and the same kind of pixels.",
-    "photos": "Photos or folders of photos; - reads paths from standard input, one a line.",
+    "photos": "Photos, folders or archives of photos; - reads paths from standard input, one a line.",
     "--top": "How many classes to show for each photo.",
     "--all": "Show all classes.",
-    "--json": "Print JSON.",
+    "--json": "Print JSON; what else there is to tell goes to standard error.",
+    "--quiet": "Print the result and nothing else.",
+    "--labels-from": "Where a class stands in a file's path: parent (its folder, the default), prefix (cat_001.jpg), "
+    "or a regular expression with one group, or one named label.",
+    "--group": "What photos have in common that no split may separate, such as one animal or patient: a column of "
+    "the table, or a regular expression with one group, searched for in the path.",
+    "--like": "Repeat the recipe of this run folder; options given besides override it.",
+    "--dry-run": "Show what was found, the plan and what it would take; train and write nothing.",
     "--csv": "Write a table to this file as well.",
     "net": "A net's name; without one, all nets.",
     "formula": 'Such as "x**4 + x + 2": numbers, variables, + - * / **, sin, cos, exp, log, pi, e.',

@@ -1,35 +1,73 @@
-"""Labelled sets as manifests, from a folder, from an archive or by name. Pixels are read later, once."""
+"""Labelled sets as manifests, from folders, archives, tables, names or memory. Pixels are read later, once."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
-from kopal.datasets.archive import from_archive, is_archive
+from kopal.datasets.archive import SUFFIXES, Packed, from_archive, is_archive, packed_photos
 from kopal.datasets.dataset import FEWEST, PARTS, Dataset, Labelled, Part, Source, check_learnable
-from kopal.datasets.folder import expand, from_folder
+from kopal.datasets.folder import FolderSource, expand, from_folder
+from kopal.datasets.groups import check_groups
 from kopal.datasets.named import NAMED, fashion_mnist_folder
+from kopal.datasets.pairs import Pair, from_pairs
+from kopal.datasets.reading import Reading
+from kopal.datasets.table import from_table, is_table
+from kopal.errors import UsageError
 
 __all__ = [
     "FEWEST",
     "NAMED",
     "PARTS",
+    "Data",
     "Dataset",
+    "FolderSource",
     "Labelled",
+    "Packed",
     "Part",
     "Source",
+    "check_groups",
     "check_learnable",
     "expand",
+    "expand_archives",
     "fashion_mnist_folder",
     "from_archive",
     "from_folder",
+    "from_pairs",
+    "from_table",
     "open_dataset",
 ]
 
+Data: TypeAlias = str | os.PathLike[str] | Iterable[Pair] | Dataset
+"""A path or a name, pairs of an image and a label, or a set that is open already."""
 
-def open_dataset(data: str | os.PathLike[str]) -> Dataset:
-    """A folder of photos, an archive of one, or one of the names in `NAMED` where nothing of that name stands here."""
-    if isinstance(data, str) and data in NAMED and not os.path.exists(data):
-        return replace(NAMED[data](), origin=data)
-    return replace(from_archive(data) if is_archive(data) else from_folder(data), origin=str(Path(data)))
+
+def open_dataset(data: Data, labels_from: str | None = None, group: str | None = None) -> Dataset:
+    """A folder of photos, an archive of one, a table of photos, pairs of an image and a label, or one of the names in
+    `NAMED` where nothing of that name stands here.
+
+    `labels_from` says where the class stands: parent (the folder), prefix (cat_001.jpg) or a regular expression.
+    `group`, a table's column or a regular expression, says what photos have in common that no split may separate.
+    Raises `UsageError` and `DataError`.
+    """
+    reading = Reading(labels_from, group)
+    if isinstance(data, Dataset) or (isinstance(data, str) and data in NAMED and not os.path.exists(data)):
+        if reading != Reading():
+            raise UsageError("labels_from or group with a set that has its labels", "photos whose paths say more")
+        return data if isinstance(data, Dataset) else replace(NAMED[data](), origin=data)
+    if not isinstance(data, str | os.PathLike):
+        return from_pairs(data, reading)
+    kind = from_table if is_table(data) else from_archive if is_archive(data) else from_folder
+    return replace(kind(data, reading), origin=str(Path(data)))
+
+
+def expand_archives(paths: list[str]) -> Iterator[str | Packed]:
+    """As `expand`, and archives as the photos in them."""
+    for path in paths:
+        if path.lower().endswith(SUFFIXES) and os.path.isfile(path):
+            yield from packed_photos(path)
+        else:
+            yield from expand([path])

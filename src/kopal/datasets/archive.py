@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from kopal.datasets.dataset import Dataset
 from kopal.datasets.gunzip import gunzipped
 from kopal.datasets.layout import labelled
 from kopal.datasets.members import Member, OpenFile, check_count
+from kopal.datasets.metadata import FILE, with_metadata
+from kopal.datasets.reading import Reading
 from kopal.datasets.tar_members import is_tar, tar_members
-from kopal.datasets.tree import Entry, entries
+from kopal.datasets.tree import Entry, entries, walk
 from kopal.datasets.zip_members import zip_members
-from kopal.errors import DataError, UsageError
+from kopal.errors import DataError, UnreadableImage, UsageError
 from kopal.files import shown
 
 SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
@@ -34,6 +36,8 @@ class ArchiveSource:
 
     def read(self, name: str) -> bytes:
         """The member's content, whatever thread asks. Raises `UnreadableImage`."""
+        if name not in self.members:
+            raise UnreadableImage("missing", "no such file in the archive")
         return self.members[name].read()
 
 
@@ -73,12 +77,42 @@ def is_archive(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(SUFFIXES) or _kind(_open(path)) is not None
 
 
-def from_archive(path: str | os.PathLike[str]) -> Dataset:
+def from_archive(path: str | os.PathLike[str], reading: Reading = Reading()) -> Dataset:  # noqa: B008 - frozen
     """The labelled photos in an archive, as the folder unpacked would give them; a single top folder is entered.
 
     Raises `UsageError` (cannot be opened), `DataError` (damaged, a bomb, nothing to learn) and `OutputError` (no space
     to unpack a .tar.gz).
     """
+    tree, source, notes = _listed(path)
+    root = _top(tree, notes)
+    title = re.sub(r"\.tar$", "", Path(path).stem, flags=re.IGNORECASE)
+    found = with_metadata(tree, root, title, source, notes, reading)
+    return found or labelled(tree, root, title, source, notes, reading)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A photo in an archive, to be answered: its path is the archive's with the one inside."""
+
+    path: str
+    source: ArchiveSource
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def read(self) -> bytes:
+        """Its content. Raises `UnreadableImage`."""
+        return self.source.read(self.path)
+
+
+def packed_photos(path: str | os.PathLike[str]) -> Iterator[Packed]:
+    """Every file in an archive, whatever folder it is in. Raises as `from_archive`."""
+    tree, source, _ = _listed(path)
+    for name in walk(tree, tree.root):
+        yield Packed(name, source)
+
+
+def _listed(path: str | os.PathLike[str]) -> tuple[ArchiveTree, ArchiveSource, list[str]]:
     archive = _open(path)
     kind = _kind(archive)
     notes: list[str] = []
@@ -91,10 +125,7 @@ def from_archive(path: str | os.PathLike[str]) -> Dataset:
     if kind == "gzip":
         archive = gunzipped(archive, notes)
     listed = zip_members(archive, notes) if kind == "zip" else tar_members(archive)
-    tree, source = _placed(str(Path(path)), listed, notes)
-    root = _top(tree, notes)
-    title = re.sub(r"\.tar$", "", Path(path).stem, flags=re.IGNORECASE)
-    return labelled(tree, root, title, source, notes)
+    return *_placed(str(Path(path)), listed, notes), notes
 
 
 def _open(path: str | os.PathLike[str]) -> OpenFile:
@@ -156,7 +187,9 @@ def _top(tree: ArchiveTree, notes: list[str]) -> str:
     while True:
         found = entries(tree, root)
         folders = [entry for entry in found if entry.is_folder]
-        if len(folders) != 1 or not any(entry.is_folder for entry in entries(tree, folders[0].path)):
+        if len(folders) != 1 or any(entry.name == FILE for entry in found):
+            return root
+        if not any(entry.is_folder or entry.name == FILE for entry in entries(tree, folders[0].path)):
             return root
         if beside := [entry.name for entry in found if not entry.is_folder]:
             notes.append(f"left aside beside the folder {shown(folders[0].name)}: {_examples(beside)}")

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from kopal.datasets.dataset import Dataset
 from kopal.datasets.layout import labelled
+from kopal.datasets.metadata import with_metadata
+from kopal.datasets.reading import Reading
 from kopal.datasets.tree import Entry, walk
 from kopal.errors import UsageError
 from kopal.files import shown
 from kopal.images import read_bytes
 
-EXPECTED = "a folder with one folder of photos per class, or such a folder as .zip, .tar or .tar.gz"
+EXPECTED = "a folder with one folder of photos per class, such a folder as .zip, .tar or .tar.gz, or a table of photos"
 
 
 class FolderSource:
@@ -43,11 +45,14 @@ class FolderTree:
         return status.st_dev, status.st_ino
 
 
-def from_folder(path: str | os.PathLike[str]) -> Dataset:
+def from_folder(path: str | os.PathLike[str], reading: Reading = Reading()) -> Dataset:  # noqa: B008 - frozen
     """The labelled photos under a folder. Raises `UsageError` (no such folder) and `DataError` (nothing to learn)."""
     root = Path(path)
     _check_folder(root)
-    return labelled(FolderTree(), str(root), root.resolve().name or "photos", FolderSource())
+    tree, source, title = FolderTree(), FolderSource(), root.resolve().name or "photos"
+    notes: list[str] = []
+    found = with_metadata(tree, str(root), title, source, notes, reading)
+    return found or labelled(tree, str(root), title, source, notes, reading)
 
 
 def _entry(item: os.DirEntry[str]) -> Entry:

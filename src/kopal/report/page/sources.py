@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from kopal.datasets import NAMED, Source, open_dataset
+from kopal.datasets import NAMED, FolderSource, Source, open_dataset
 from kopal.errors import KopalError
 from kopal.files import shown
 
@@ -35,13 +36,18 @@ def photos_of(run: Path, data: str | None = None) -> tuple[Source | None, str]:
     except (OSError, ValueError, LookupError, TypeError):
         typed = path = ""
     if data is not None:
-        return Moved(open_dataset(data).source, typed, str(Path(data))), ""
+        return Moved(_source(data), typed, str(Path(data))), ""
     if not path:
         return None, "no pictures: the run does not say where its photos were; --data PHOTOS does"
     try:
-        return Moved(open_dataset(path).source, typed, path), ""
+        return Moved(_source(path), typed, path), ""
     except KopalError:
         return None, f"no pictures: the photos are no longer at {shown(path)}; --data PHOTOS says where they are"
+
+
+def _source(data: str) -> Source:
+    # Of a folder the labels do not matter here, wherever they stood.
+    return FolderSource() if os.path.isdir(data) else open_dataset(data).source
 
 
 def whereabouts(origin: str) -> dict[str, str]:

@@ -1,0 +1,69 @@
+"""A training that is only planned: what there is to learn from, what would be done and what it would take."""
+
+from __future__ import annotations
+
+from contextlib import closing, nullcontext
+from dataclasses import replace
+
+import numpy as np
+
+from kopal.backends.torch_module import require_torch
+from kopal.datasets import PARTS, Dataset
+from kopal.features import Backbone
+from kopal.fit import scratch
+from kopal.fit.backbones import backbone_of
+from kopal.fit.freedom import depth, stages
+from kopal.fit.ground import kept_below
+from kopal.fit.lesson import HELD
+from kopal.fit.loop import SCORING_COSTS
+from kopal.fit.reach import seconds_a_photo
+from kopal.log import Log, Note
+from kopal.nets.layers import Linear
+from kopal.plan import plan
+from kopal.recipes import Recipe
+from kopal.store import Store, cache_folder, usage
+from kopal.ways import Circumstances, fine_tunes, learning, read_in_parts, starts_from_imagenet
+
+
+def rehearse(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> None:
+    """Tell the plan of a training and what it would take. Nothing is written, neither a run nor to the cache.
+
+    Raises `KopalError`.
+    """
+    if not fine_tunes(recipe) and not starts_from_imagenet(recipe):
+        photos, _ = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, replace(around, cache=False), log)
+        with learning(recipe):
+            log(scratch.course(recipe, photos))
+        return
+    if fine_tunes(recipe):
+        require_torch()
+        recipe = replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights)
+    backbone = backbone_of(recipe, log=log)
+    # An empty store is none: opening it would write.
+    kept = around.cache and usage(cache_folder())[0]
+    with closing(Store(cache_folder(), backbone.context)) if kept else nullcontext() as store:
+        log(plan(dataset, backbone, store, recipe))
+    if fine_tunes(recipe):
+        log(Note(_tuning(recipe, dataset, backbone)))
+
+
+def _tuning(recipe: Recipe, dataset: Dataset, backbone: Backbone) -> str:
+    """What a fine-tuning would do after that, from a few steps on empty pictures."""
+    classes = len(dataset.classes)
+    net = backbone.net.then("head", Linear(classes))
+    head = {
+        "head.weight": np.zeros((classes, backbone.dimension), np.float32),
+        "head.bias": np.zeros(classes, np.float32),
+    }
+    count = depth(recipe.tune, net)
+    carved = sum(not dataset.has(part) for part in PARTS)
+    train = sum(dataset.counts("train")) * (1 - HELD * carved)
+    learned, validated = round(train * (1 - HELD)), round(train * HELD)
+    cut = kept_below(recipe, net, count, learned, validated)
+    a_photo = seconds_a_photo(recipe, cut.upper if cut else net, {**backbone.weights, **head}, count)
+    seconds = a_photo * (learned + SCORING_COSTS * validated)
+    epochs = f"at most {recipe.epochs} epochs" if recipe.epochs else f"epochs for {recipe.budget:.0f} s in all,"
+    return (
+        f"then fine-tune {count} of {len(stages(net))} stages on about {learned} photos: "
+        f"{epochs} of about {max(1, round(seconds))} s"
+    )
