@@ -20,7 +20,7 @@ def compare(
     out: Annotated[Path | None, typer.Option("--out", help=HELP["--out compare"], show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    from kopal.cli.output import say, say_json, shown
+    from kopal.cli.output import paragraph, say, say_json, shown
     from kopal.cli.place import check_page_place
     from kopal.compare import compare as compare_runs
     from kopal.files import write_text
@@ -35,26 +35,36 @@ def compare(
         say_json(found.as_json())
         return
     for line in comparison_lines(found):
-        say(line)
+        say(paragraph(line, 4))
     if out is not None:
         say(f"as a page: {shown(out)}")
 
 
+NUMBERS = 63
+"""Columns that the numbers of a run take, with what sets them apart."""
+
+
 def comparison_lines(found: Comparison) -> Iterator[str]:
     """The table of a comparison, and what it means."""
-    width = max(3, *(len(row.run) for row in found.rows))
-    yield f"{'run':{width}}  accuracy  95 % interval    log loss    ECE  seconds     MB  McNemar p"
-    for row in found.rows:
+    from rich.cells import cell_len
+
+    from kopal.cli.output import cut, pad, room
+
+    free = room()
+    names = [cut(row.run, free and free - NUMBERS) for row in found.rows]
+    width = max(3, *map(cell_len, names))
+    yield f"{pad('run', width)}  right  95 % interval     loss    ECE        s     MB        p"
+    for name, row in zip(names, found.rows, strict=True):
         low, high = row.interval
-        p = "" if row.p is None else f"{row.p:9.2g}"
+        p = "" if row.p is None else f"{row.p:7.2g}"
         yield (
-            f"{row.run:{width}}     {row.accuracy:.3f}  {low:.3f} to {high:.3f}  {row.log_loss:8.3f}  {row.ece:5.3f}  "
+            f"{pad(name, width)}  {row.accuracy:.3f}  {low:.3f} to {high:.3f}  {row.log_loss:7.3f}  {row.ece:5.3f}  "
             f"{row.seconds:7.1f}  {row.bytes / 1e6:5.1f}  {p}"
         ).rstrip()
     places = {row.measured_on for row in found.rows}
     where = f", {places.pop()}" if len(places) == 1 else ""
     if found.shared:
-        yield f"on the same {found.shared} photos{where}; p: how likely chance alone differs so from the first"
+        yield f"on the same {found.shared} photos{where}; p: McNemar's, how likely chance alone differs so from the first"
     for row in found.rows[1:]:
         if row.p is not None:
             verdict = "more than chance" if row.p < 0.05 else "may be chance"

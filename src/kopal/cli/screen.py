@@ -33,7 +33,7 @@ from kopal.run import Run
 UNREADABLE_SHOWN = 10
 CLASSES_SHOWN, WORST_SHOWN = 40, 20
 PLAIN_INTERVAL = 10.0
-NUMBERS = 36
+NUMBERS = 52
 """Columns that the numbers of a class take, with what sets them apart."""
 
 
@@ -273,7 +273,7 @@ def show_report(report: Report) -> None:
             half = free and (free - 20) // 2
             say(f"  {count:4} x {cut(shown(was), half)} taken for {cut(shown(said), half)}")
     for line in trust_lines(report):
-        say(line)
+        say(paragraph(line, 2))
 
 
 def _bar() -> Progress:
