@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ import scenes
 from faults import failing, nothing, points, sql_failing, sql_points
 from kopal import store
 from kopal.errors import OutputError
+from kopal.files import HALF
+from kopal.fit import downloads
 from kopal.fit.loop import Epoch
 from kopal.run import CHECKPOINT, FILES, Run, reserved
 from kopal.store import Store
@@ -153,6 +156,33 @@ def test_a_folder_that_is_not_a_half_run_is_never_tidied(tmp_path: Path) -> None
     with pytest.raises(OutputError, match="not empty"), reserved(mine, "photos"):
         pass
     assert len(list(mine.iterdir())) == len(FILES)
+
+
+def test_what_a_killed_training_was_writing_goes_when_the_next_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = tmp_path / "runs" / "photos-1"
+    other.mkdir(parents=True)
+    old, young = (other / f".model.onnx.{name}{HALF}" for name in ("old", "young"))
+    for half in (old, young):
+        half.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    with reserved(None, "photos") as folder:
+        assert folder.name == "photos-2"
+    assert list(other.iterdir()) == [young]  # somebody may be writing it
+
+
+def test_what_a_killed_download_had_fetched_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, young = tmp_path / "net.pth.1234.partial", tmp_path / "net.pth.5678.partial"
+    for half in (old, young):
+        half.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    fetching = SimpleNamespace(download_url_to_file=lambda url, path, *_, progress: Path(path).write_bytes(b"whole"))
+    monkeypatch.setattr(downloads, "require_torch", lambda: None)
+    monkeypatch.setattr(downloads, "import_module", lambda name: fetching)
+    downloads.fetch("https://example.org/net.pth", tmp_path / "net.pth", None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.pth", young.name]
 
 
 def row(number: int) -> dict[bytes, np.ndarray]:
