@@ -140,6 +140,13 @@ def test_a_negative_number_of_best_values_is_refused_before_the_runtime_ends_the
     refused(negative, "do not fit|cannot be told")
 
 
+def test_what_a_graph_tells_of_the_values_between_its_nodes_is_not_believed() -> None:
+    def told(model: onnx.ModelProto) -> None:
+        model.graph.value_info.append(helper.make_tensor_value_info("image", TensorProto.STRING, [2**40]))
+
+    refused(told, "tells the types")
+
+
 def test_an_operator_has_its_own_attributes_in_its_own_number() -> None:
     def foreign(model: onnx.ModelProto) -> None:
         model.graph.node[0].attribute.append(helper.make_attribute("axis", 1))

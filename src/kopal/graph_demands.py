@@ -60,6 +60,9 @@ def check_demands(graph: onnx.GraphProto, opset: int) -> None:
     """Raises `ModelFileError` unless a graph of one input (N, H, W, C) asks for no more than a classifier does."""
     if len(graph.node) > MAX_NODES:
         raise _refused(f"the graph has {len(graph.node)} nodes", f"at most {MAX_NODES}")
+    if graph.value_info or graph.quantization_annotation:
+        # ONNX Runtime 1.32 believes what is told here, and may crash where it is not so.
+        raise _refused("the graph tells the types of values between its nodes", "only what its input and outputs are")
     for tensor in graph.initializer:
         check_constant(tensor)
     _check_sizes(graph, opset)
