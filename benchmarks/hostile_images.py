@@ -1,4 +1,4 @@
-"""Claim: no picture crashes the process, raises anything else than UnreadableImage, or takes 10 s or 1.5 GB.
+"""Claim: no picture crashes the process, raises anything else than UnreadableImage, or takes 10 s or 1 GB.
 
     python benchmarks/hostile_images.py [FOLDER] [--count 3000] [--seed 0] [--each 2]
 

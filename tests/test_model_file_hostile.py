@@ -129,6 +129,43 @@ def test_padding_that_makes_a_photo_into_a_wall_is_refused() -> None:
     refused(wall, "numbers at a time")
 
 
+def test_a_negative_number_of_best_values_is_refused_before_the_runtime_ends_the_process() -> None:
+    # ONNX Runtime 1.32 aborts on a Slice of such a value.
+    def negative(model: onnx.ModelProto) -> None:
+        for name, value in (("best", -1048576), ("from", 3), ("to", 4), ("axis", 1)):
+            model.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
+        model.graph.node.append(helper.make_node("TopK", ["scores", "best"], ["top", "places"], axis=1))
+        model.graph.node.append(helper.make_node("Slice", ["top", "from", "to", "axis"], ["least"]))
+
+    refused(negative, "do not fit|cannot be told")
+
+
+def test_what_a_graph_tells_of_the_values_between_its_nodes_is_not_believed() -> None:
+    def told(model: onnx.ModelProto) -> None:
+        model.graph.value_info.append(helper.make_tensor_value_info("image", TensorProto.STRING, [2**40]))
+
+    refused(told, "tells the types")
+
+
+def test_an_operator_has_its_own_attributes_in_its_own_number() -> None:
+    def foreign(model: onnx.ModelProto) -> None:
+        model.graph.node[0].attribute.append(helper.make_attribute("axis", 1))
+
+    def absurd(model: onnx.ModelProto) -> None:
+        model.graph.node[-1].attribute[0].i = 2**40
+
+    def lacking(model: onnx.ModelProto) -> None:
+        del model.graph.node[1].attribute[:]
+
+    def more(model: onnx.ModelProto) -> None:
+        model.graph.node[0].input.append("pixels")
+
+    refused(foreign, "has attributes")
+    refused(absurd, "out of bounds")
+    refused(lacking, "has attributes")
+    refused(more, "inputs")
+
+
 def test_too_many_nodes_and_a_name_made_twice_are_refused() -> None:
     def many(model: onnx.ModelProto) -> None:
         model.graph.node.extend(helper.make_node("Identity", ["scores"], [f"again{n}"]) for n in range(20_001))

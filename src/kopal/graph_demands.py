@@ -20,6 +20,8 @@ PIXELS_PER_RUN = 1 << 16
 """The net runs on as many images at once as make one of 256 x 256: more activations leave the processor's cache and
 cost a fifth or more (benchmarks/batch_size.py); tiny images one by one would cost calls."""
 
+MOST_IMAGES = 1024
+
 MAX_NODES = 20_000
 MAX_RANK = 8
 MAX_ALIVE = 1 << 28
@@ -51,13 +53,16 @@ _Shape: TypeAlias = tuple[int, tuple[int, ...]]
 
 def images_at_once(height: int, width: int) -> int:
     """How many images of a size the net is given at once."""
-    return max(1, PIXELS_PER_RUN // (height * width))
+    return min(MOST_IMAGES, max(1, PIXELS_PER_RUN // (height * width)))
 
 
 def check_demands(graph: onnx.GraphProto, opset: int) -> None:
     """Raises `ModelFileError` unless a graph of one input (N, H, W, C) asks for no more than a classifier does."""
     if len(graph.node) > MAX_NODES:
         raise _refused(f"the graph has {len(graph.node)} nodes", f"at most {MAX_NODES}")
+    if graph.value_info or graph.quantization_annotation:
+        # ONNX Runtime 1.32 believes what is told here, and may crash where it is not so.
+        raise _refused("the graph tells the types of values between its nodes", "only what its input and outputs are")
     for tensor in graph.initializer:
         check_constant(tensor)
     _check_sizes(graph, opset)
@@ -194,12 +199,14 @@ def _check_signature(node: onnx.NodeProto, schema: onnx.defs.OpSchema) -> None:
 
 def _work_of_one(node: onnx.NodeProto, shapes: Mapping[str, _Shape]) -> int:
     """Multiplications for one number of a node's output, about."""
-    first, second = ([shapes[name][1] if name else () for name in node.input] + [(), ()])[:2]
+    sides = [shapes[name][1] if name else () for name in node.input]
     match node.op_type:
-        case "Gemm" | "MatMul":
-            return max(first, default=1)
-        case "Conv":
-            return prod(second[1:])
+        case "Gemm" | "MatMul" | "QLinearMatMul" | "MatMulInteger":
+            return max(sides[0], default=1)
+        case "Conv" | "ConvInteger":
+            return prod(sides[1][1:])
+        case "QLinearConv":
+            return prod(sides[3][1:])
         case "MaxPool" | "AveragePool":
             return prod(abs(side) for side in _whole_numbers(node, "kernel_shape"))
         case "LRN":

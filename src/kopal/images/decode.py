@@ -26,7 +26,7 @@ FULL_SIDE = 64
 
 LARGE_PIXELS = MAX_PIXELS // 4
 _one_large = threading.Lock()
-"""Held while a picture of more than LARGE_PIXELS is decoded: it takes up to 24 bytes a pixel for a moment, and as many
+"""Held while a picture of more than LARGE_PIXELS is decoded: it takes up to 16 bytes a pixel for a moment, and as many
 of them as there are workers could take more memory than there is."""
 
 _ORIENTATION_TAG = 0x0112
