@@ -80,6 +80,8 @@ class Decoder:
 
         A photo that the process does not survive, or takes too long over, is unreadable; the next gets a new process.
         """
+        if self._process is not None and self._process.poll() is not None:
+            self._bury()  # it died while it had nothing to do: no photo is to blame
         self.start()
         status, answer = self._within(self._seconds, lambda: self._ask(photo)) or (None, b"")
         if status == PIXELS and len(answer) == int(np.prod(self._geometry.shape)):

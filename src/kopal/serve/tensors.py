@@ -1,7 +1,8 @@
 """Tensors of the Open Inference Protocol, version 2: as JSON, or as bytes behind it (binary tensor extension).
 
 Source: github.com/kserve/open-inference-protocol and Triton's extension_binary_data.md. The header
-`Inference-Header-Content-Length` says where the JSON ends; each tensor with `binary_data_size` follows, little-endian, in the order of the JSON.
+`Inference-Header-Content-Length` says where the JSON ends; each tensor with `binary_data_size` follows, little-endian,
+in the order of the JSON.
 """
 
 from __future__ import annotations
