@@ -32,7 +32,8 @@ from kopal.serve.app import App
 from kopal.serve.server import Listening, Ready, Server
 from kopal.serve.service import Service
 
-PLAIN = replace(Settings(), port=0, workers=2)
+PLAIN = replace(Settings(), port=0, workers=1)
+TWO = replace(PLAIN, workers=2)
 LOCAL = (("host", "localhost:8000"),)
 JPEG = (*LOCAL, ("content-type", "image/jpeg"))
 
@@ -182,7 +183,10 @@ def process(model: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
         yield server, ready_address(server)
     finally:
         server.kill()
-        server.communicate()
+        server.wait()
+        for stream in (server.stdout, server.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def ready_address(server: subprocess.Popen[str]) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from attacks import GEOMETRY, sound
 from kopal.serve.app import App
-from serving import LOCAL, PLAIN, Running, application, ask, running
+from serving import LOCAL, TWO, Running, application, ask, running
 
 CLASSIFIER = sound()
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, *GEOMETRY.shape), dtype=np.uint8)
@@ -190,7 +190,7 @@ def test_too_many_images_and_too_much_json_are_413(app: App) -> None:
 
 def test_images_of_one_request_share_the_lanes_and_come_back_in_order() -> None:
     many = np.random.default_rng(1).integers(0, 256, (60, *GEOMETRY.shape), dtype=np.uint8)
-    with application(replace(PLAIN, name="garden"), CLASSIFIER) as (app, service):
+    with application(replace(TWO, name="garden"), CLASSIFIER) as (app, service):
         reply = ask(app, "POST", "/v2/models/garden/infer", LOCAL, body(by_hand(many)))
         assert service.lanes.batches == 8
     probabilities = np.array(reply.json()["outputs"][1]["data"], np.float32).reshape(60, 3)

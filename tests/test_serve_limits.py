@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from serving import PLAIN, Held, photo, read_all, running
+from serving import PLAIN, TWO, Held, photo, read_all, running
 
 HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
 SHORT = replace(PLAIN, receive_seconds=0.4, idle_seconds=1)
@@ -172,12 +173,12 @@ def test_when_there_are_too_many_connections_the_one_that_dawdles_longest_goes()
 
 def test_when_all_connections_are_at_work_a_new_one_is_refused() -> None:
     held = Held()
-    with running(replace(PLAIN, connections=2), held) as server:  # type: ignore[arg-type]
+    with running(replace(TWO, connections=2), held) as server:  # type: ignore[arg-type]
         lines = [server.connect() for _ in range(2)]
         for seed, line in enumerate(lines):
             line.sendall(request(photo(seed)))
         for _ in lines:
-            held.reached.acquire()
+            assert held.reached.acquire(timeout=30)
         until(lambda: not server.server._doors.waiting)
         with server.connect() as third:
             assert read_all(third) == b""
@@ -191,7 +192,7 @@ def test_a_full_line_is_503_with_retry_after_and_then_answers_again() -> None:
     held = Held()
     with running(replace(PLAIN, workers=1, queue=2), held) as server, ThreadPoolExecutor(3) as pool:  # type: ignore[arg-type]
         accepted = [pool.submit(server.raw, request(photo(0), b"Connection: close\r\n"))]
-        held.reached.acquire()
+        assert held.reached.acquire(timeout=30)
         for seed in (1, 2):
             accepted.append(pool.submit(server.raw, request(photo(seed), b"Connection: close\r\n")))
             until(lambda seed=seed: len(server.service.line) == seed)
@@ -223,7 +224,7 @@ def test_a_client_that_leaves_frees_its_place() -> None:
     with running(replace(PLAIN, workers=1), held) as server:  # type: ignore[arg-type]
         lines = [server.connect() for _ in range(4)]
         lines[0].sendall(request(photo(0)))
-        held.reached.acquire()
+        assert held.reached.acquire(timeout=30)
         for seed, line in enumerate(lines[1:], 1):
             line.sendall(request(photo(seed)))
             until(lambda seed=seed: len(server.service.line) == seed)
@@ -250,10 +251,9 @@ def test_a_client_that_does_not_read_is_closed() -> None:
 def test_large_headers_and_nonsense_are_closed_and_the_next_is_answered() -> None:
     with running() as server:
         for attack in (
-            b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: " + b"a" * 100_000 + b"\r\n\r\n",
-            b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: " + b"a" * 2_000_000 + b"\r\n\r\n",
+            b"GET /" + b"a" * 2_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
             b"GET / HTTP/1.1\r\n\r\n",
-            b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
             b"\0" * 1000,
             HEAD + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
@@ -263,8 +263,9 @@ def test_large_headers_and_nonsense_are_closed_and_the_next_is_answered() -> Non
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         ):
             with server.connect() as line:
-                line.sendall(attack)
-                line.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(ConnectionError):
+                    line.sendall(attack)
+                    line.shutdown(socket.SHUT_WR)
                 answer = read_all(line)
             assert answer == b"" or status_of(answer) in {400, 404, 501}, attack[:60]
         assert status_of(server.raw(request(photo(1), b"Connection: close\r\n"))) == 200

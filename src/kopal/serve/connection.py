@@ -31,10 +31,12 @@ class Doors(ServerState):
         self.waiting: dict[Connection, None] = {}
 
     def make_room(self) -> None:
-        """Close those that keep us waiting longest while there are too many."""
+        """Close those that keep us waiting longest while there are too many; the newest is the last to go."""
         while len(self.connections) > self.settings.connections and self.waiting:
             longest = next(iter(self.waiting))
             del self.waiting[longest]
+            # It ends a little later, and must not be counted until then.
+            self.connections.discard(longest)
             longest.abort()
 
 
@@ -59,8 +61,6 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self._expect_request()
         self.doors.make_room()
-        if len(self.connections) > self.doors.settings.connections:
-            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended, whoever ended it."""

@@ -9,6 +9,7 @@ UTF-8: kind, line feed, words. The worker ends with its input.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -20,10 +21,8 @@ from typing import BinaryIO
 from kopal import images
 from kopal.errors import UnreadableImage
 
-try:
+if sys.platform != "win32":
     import resource
-except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
 
 HERE = b"K"
 REQUEST = struct.Struct("<I")
@@ -67,14 +66,12 @@ def serve(source: BinaryIO, sink: BinaryIO, geometry_json: str) -> None:
 
 
 def _limit_memory() -> None:
-    if resource is None:
-        return
-    try:
+    if sys.platform != "win32":
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         most = MOST_MEMORY if hard == resource.RLIM_INFINITY else min(MOST_MEMORY, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
-    except (ValueError, OSError):  # macOS knows the limit and refuses to set it
-        return
+        # macOS knows the limit and refuses to set it.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 if __name__ == "__main__":

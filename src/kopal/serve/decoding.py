@@ -35,6 +35,7 @@ class Decoder:
         self._lock = threading.Lock()
         self._until = float("inf")
         self._late = False
+        self._closed = False
         self.deaths = 0
 
     def start(self) -> None:
@@ -67,6 +68,9 @@ class Decoder:
         except OSError as error:
             raise ServeError(f"the decoder cannot be started: {error.strerror or error}") from error
         self._process = process
+        if self._closed:
+            self._bury()
+            raise ServeError("the server is ending")
         hello = self._within(START_SECONDS, lambda: _stream(process.stdout).read(1))
         if hello != HERE:
             self._bury()
@@ -106,9 +110,9 @@ class Decoder:
                 self._process.kill()
 
     def close(self) -> None:
-        """End the process."""
-        if self._process is not None:
-            self._bury()
+        """End the process; none is started any more."""
+        self._closed = True
+        self._bury()
 
     @property
     def pid(self) -> int | None:

@@ -122,7 +122,7 @@ def _operation(summary: str, answers: dict[str, Any], token: bool, *errors: int)
     for status in sorted({*ALWAYS, *errors, *([401] if token else [])}):
         error = {"application/json": {"schema": _ref("Error")}}
         responses[str(status)] = {"description": ERRORS[status], "content": error}
-    secured = {"security": [{"token": []}]} if token else {}
+    secured: dict[str, Any] = {"security": [{"token": []}]} if token else {}
     return {"summary": summary, "responses": responses, **secured}
 
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from kopal.serve.settings import Settings
 
 LARGEST_HEADERS = 16 << 10
 INTERRUPTED = 130
+BACKLOG = 2048
+PULSE = 0.02
 
 
 @dataclass(frozen=True)
@@ -88,26 +91,15 @@ class Server:
         loop = asyncio.get_running_loop()
         self._wake = lambda: loop.call_soon_threadsafe(self._stop.set)
         config = self._config()
-        try:
-            listener = await loop.create_server(
-                lambda: Connection(config, self._doors, {}, loop),
-                self._settings.host.strip("[]"),
-                self._settings.port,
-                backlog=2048,
-            )
-        except OSError as error:
-            raise ServeError(
-                f"cannot listen at {self._settings.host}:{self._settings.port}: {error.strerror or error}",
-                "a free port of an address of this machine",
-                "choose another --port, or 0 for any",
-            ) from error
-        host, port, *_ = listener.sockets[0].getsockname()
+        door = _bind(self._settings.host.strip("[]"), self._settings.port)
+        listener = await loop.create_server(lambda: self._connection(config), sock=door, backlog=BACKLOG)
+        host, port, *_ = door.getsockname()
         self._log(Listening(host, port))
         date = asyncio.create_task(self._keep_date())
         try:
             if await self._warm():
                 await self._stop.wait()
-                await self._drain(listener)
+                await self._drain(listener, door, config)
         finally:
             date.cancel()
             listener.close()
@@ -148,24 +140,55 @@ class Server:
         self._log(Ready(time.monotonic() - self._started))
         return True
 
-    async def _drain(self, listener: asyncio.Server) -> None:
+    def _connection(self, config: Config) -> Connection:
+        return Connection(config, self._doors, {}, asyncio.get_running_loop())
+
+    async def _drain(self, listener: asyncio.Server, door: socket.socket, config: Config) -> None:
         self._log(Stopping())
         until = time.monotonic() + self._settings.drain_seconds
         # Whoever watches our health needs a moment to send new work elsewhere; until then it is done here.
         await asyncio.sleep(self._settings.notice_seconds)
+        late = _waiting_at(door)
         listener.close()
+        for client in late:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: self._connection(config), client)
         quiet_at = time.monotonic() + 2 * self._settings.notice_seconds
+        await asyncio.sleep(PULSE)
         while self._doors.connections and time.monotonic() < until:
             if time.monotonic() > quiet_at:
                 for connection in list(self._doors.connections):
                     if isinstance(connection, Connection) and connection.resting:
                         connection.shutdown()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(PULSE)
 
     async def _keep_date(self) -> None:
         while True:
             self._doors.default_headers = [(b"date", formatdate(usegmt=True).encode())]
             await asyncio.sleep(1)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ServeError(
+            f"cannot listen at {host}:{port}: {error.strerror or error}",
+            "a free port of an address of this machine",
+            "choose another --port, or 0 for any",
+        ) from error
+
+
+def _waiting_at(door: socket.socket) -> list[socket.socket]:
+    """Clients that the system has let in and we have not: closing the door would cut them off."""
+    late: list[socket.socket] = []
+    while True:
+        try:
+            client, _ = door.accept()
+        except OSError:  # nobody waits
+            return late
+        client.setblocking(False)
+        late.append(client)
 
 
 class _Words(logging.Handler):

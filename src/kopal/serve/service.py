@@ -62,12 +62,11 @@ class Service:
         everything = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
         leaving = asyncio.ensure_future(_left(receive))
         try:
-            done, _ = await asyncio.wait(
-                {everything, leaving}, timeout=self.settings.deadline, return_when=asyncio.FIRST_COMPLETED
-            )
-            if everything in done:
+            either: set[asyncio.Future[Any]] = {everything, leaving}
+            await asyncio.wait(either, timeout=self.settings.deadline, return_when=asyncio.FIRST_COMPLETED)
+            if everything.done():
                 return everything.result()
-            if leaving in done:
+            if leaving.done():
                 raise Gone
             raise Refusal(504, f"no answer within {self.settings.deadline:g} seconds")
         finally:
