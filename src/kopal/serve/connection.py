@@ -81,6 +81,16 @@ class Connection(H11Protocol):
             self._stop_waiting()
             self._expect_request()
 
+    def send_400_response(self, msg: str) -> None:
+        """What has arrived is no HTTP: say so if an answer has not begun, and let the application know it is over."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def on_response_complete(self) -> None:
         """An answer has been given: it must be taken, then the client may ask again."""
         super().on_response_complete()

@@ -56,24 +56,29 @@ class Service:
         places are free again.
         """
         self.admit()
-        futures: list[Future[Any]] = [job.answer for job in jobs]
         if not self.line.join(jobs):
             raise self._full()
-        everything = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+        answers: list[Future[Any]] = [job.answer for job in jobs]
+        futures = [asyncio.wrap_future(answer) for answer in answers]
         leaving = asyncio.ensure_future(_left(receive))
         try:
-            either: set[asyncio.Future[Any]] = {everything, leaving}
-            await asyncio.wait(either, timeout=self.settings.deadline, return_when=asyncio.FIRST_COMPLETED)
-            if everything.done():
-                return everything.result()
-            if leaving.done():
-                raise Gone
-            raise Refusal(504, f"no answer within {self.settings.deadline:g} seconds")
+            until = asyncio.get_running_loop().time() + self.settings.deadline
+            for future in futures:
+                left = until - asyncio.get_running_loop().time()
+                either: set[asyncio.Future[Any]] = {future, leaving}
+                await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                if not future.done():
+                    raise Gone if leaving.done() else self._late()
+            return [future.exception() or future.result() for future in futures]
         finally:
             leaving.cancel()
-            if not everything.done():
-                everything.cancel()
-                self.line.leave(jobs)
+            self.line.leave([job for job, future in zip(jobs, futures, strict=True) if not future.done()])
+            for future in futures:
+                if not future.cancel():
+                    future.exception()  # has been seen, whether or not anybody is left to hear of it
+
+    def _late(self) -> Refusal:
+        return Refusal(504, f"no answer within {self.settings.deadline:g} seconds")
 
     def _full(self) -> Refusal:
         seconds = max(1, math.ceil(len(self.line) * self.lanes.pace))

@@ -95,6 +95,8 @@ function update(photo) {
   const [, answer, probability] = photo.row.children;
   answer.className = photo.state === "failed" ? "bad" : "";
   answer.textContent = photo.state === "failed" ? photo.trouble : photo.answer ? words(photo.answer) : "";
+  answer.colSpan = photo.state === "failed" ? 2 : 1;
+  probability.hidden = photo.state === "failed";
   probability.textContent = photo.answer ? percent(photo.answer.probability) : "";
   if (photo === shown) show(photo);
 }
@@ -132,7 +134,10 @@ function tell() {
   const ended = photos.filter((photo) => photo.state === "answered" || photo.state === "failed").length;
   const failed = photos.filter((photo) => photo.state === "failed").length;
   const bad = failed ? `, ${failed} of them without success` : "";
-  if (photos.length === 1 && shown && shown.answer) {
+  const alone = photos.length === 1 && shown && shown.answer;
+  // The answer itself stands below for those who see it.
+  at("status").classList.toggle("heard", Boolean(alone));
+  if (alone) {
     at("status").textContent = `${words(shown.answer)}, ${percent(shown.answer.probability)}`;
   } else {
     at("status").textContent = photos.length ? `${ended} of ${photos.length} done${bad}` : "";
