@@ -9,8 +9,13 @@ Names are imported when they are first used, so that `import kopal` itself costs
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Unasked, ONNX Runtime 1.32 writes an identifier of the machine into the cache and sends events to its makers
+# (its Privacy.md). What kopal sees stays where it is; whoever wants otherwise sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from kopal import images

@@ -156,6 +156,15 @@ class Classifier:
         """Pixels uint8 (N, H, W, C) → N class names. Raises `PixelsError`."""
         return [self.classes[label] for label in self._run(pixels)[2]]
 
+    def outputs(self, pixels: Pixels) -> dict[str, NDArray[Any]]:
+        """Pixels uint8 (N, H, W, C) → every output of the graph by its name, (N, K) or (N). Raises `PixelsError`."""
+        return dict(zip(("scores", "probabilities", "label"), self._run(pixels), strict=True))
+
+    def answers(self, pixels: Pixels, top: int = 5) -> list[Prediction]:
+        """Pixels uint8 (N, H, W, C) → N predictions that have no path. Raises `PixelsError`."""
+        promise = Promise.of_card(self._card.thresholds, len(self.classes))
+        return [self._prediction("", *row, top, promise) for row in zip(*self._run(pixels)[1:], strict=True)]
+
     def predict_files(
         self, paths: Iterable[str | os.PathLike[str]], top: int = 5, coverage: float | None = None
     ) -> Iterator[Prediction]:

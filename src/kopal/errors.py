@@ -9,6 +9,7 @@
     ├── PixelsError                an array of the wrong shape or type
     ├── CheckpointError            a training that cannot go on: damaged, or of another recipe or data
     ├── TogetherError              processes that train together and have lost one of them
+    ├── ServeError                 a server that cannot start: a port in use, a worker that does not come up
     ├── Diverged                   a descent or a training whose numbers are no longer finite
     └── UnreadableImage            one file that is not a readable photo (collected in the ledger, not fatal)
 
@@ -69,6 +70,10 @@ class CheckpointError(KopalError):
 
 class TogetherError(KopalError):
     """Processes that train one net together did not find each other, or lost one of them."""
+
+
+class ServeError(KopalError):
+    """A server cannot start, or cannot go on: its port is in use, or its workers do not come up."""
 
 
 class Diverged(KopalError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kopal.cli import advise, compare, everyday, explain, ladder, lr_find, report, reuse, study, tools
+from kopal.cli import advise, compare, everyday, explain, ladder, lr_find, report, reuse, serving, study, tools
 from kopal.cli.words import HELP
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ for panel, commands in (
         "Everyday",
         (
             *(everyday.demo, everyday.train, everyday.predict, everyday.evaluate),
-            *(explain.explain, report.report, compare.compare),
+            *(explain.explain, report.report, compare.compare, serving.serve),
         ),
     ),
     ("To study", (study.nets, study.descent, ladder.ladder, lr_find.lr_find, advise.advise)),

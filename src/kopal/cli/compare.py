@@ -64,7 +64,7 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
     places = {row.measured_on for row in found.rows}
     where = f", {places.pop()}" if len(places) == 1 else ""
     if found.shared:
-        yield f"on the same {found.shared} photos{where}; p: McNemar's, how likely chance alone differs so from the first"
+        yield f"on the same {found.shared} photos{where}; p: McNemar's, how likely chance differs so from the first"
     for row in found.rows[1:]:
         if row.p is not None:
             verdict = "more than chance" if row.p < 0.05 else "may be chance"
