@@ -47,7 +47,9 @@ def from_table(path: str | os.PathLike[str], reading: Reading = Reading()) -> Da
 
 def _with_slashes(cell: str, folder: str) -> str:
     r"""cat\1.jpg, as Windows writes it, where no file has that very name."""
-    return cell if os.sep == "\\" or os.path.lexists(os.path.join(folder, cell)) else cell.replace("\\", "/")
+    if "\\" not in cell or os.sep == "\\" or os.path.lexists(os.path.join(folder, cell)):
+        return cell
+    return cell.replace("\\", "/")
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
