@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -16,11 +16,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from kopal import images, model_file
-from kopal.arrays import Labels, Pixels, Probabilities, Scores
+from kopal.arrays import Pixels, Probabilities, Scores
 from kopal.errors import ModelFileError, PixelsError, UnreadableImage, UsageError
 from kopal.files import shown, write_bytes
 from kopal.images import Geometry
-from kopal.model_file import Card
+from kopal.model_file import UNKNOWN, Card
 from kopal.parallel import chunks, ordered
 
 BATCH = 8
@@ -39,7 +39,8 @@ _TRAIN_ANEW = "a sound model", "copy the file again, or train anew with kopal tr
 class Prediction:
     """The answer for one photo: the winner, and the best classes with their probabilities, best first.
 
-    Where the photo could not be read, `unreadable` says why, `label` is empty and `top` has no rows.
+    Where the photo could not be read, `unreadable` says why, `label` is empty and `top` has no rows. With `unknown` it
+    is likely of none of the classes: its `unknown_score`, where the model gives one, is above the model's threshold.
     """
 
     path: str
@@ -47,6 +48,8 @@ class Prediction:
     probability: float
     top: tuple[tuple[str, float], ...]
     unreadable: str = ""
+    unknown: bool = False
+    unknown_score: float | None = None
 
 
 @final
@@ -91,10 +94,9 @@ class Classifier:
     def build(model: onnx.ModelProto, card: Card) -> Classifier:
         """A new classifier from a graph with the face and a card; its golden outputs are computed here."""
         runner = session(model.SerializeToString())
-        golden = runner.run(["scores"], {"pixels": model_file.golden_pixels(card.geometry)})[0]
-        card = Card(
-            card.net, card.classes, card.geometry, card.temperature, model_file.as_golden(golden), card.provenance
-        )
+        golden, _, _, *more = runner.run(None, {"pixels": model_file.golden_pixels(card.geometry)})
+        unknown = tuple(map(float, more[0])) if more else ()
+        card = replace(card, golden=model_file.as_golden(golden), golden_unknown=unknown)
         return Classifier.from_bytes(model_file.seal(model, card))
 
     @property
@@ -143,6 +145,25 @@ class Classifier:
         """Pixels uint8 (N, H, W, C) → N class names. Raises `PixelsError`."""
         return [self.classes[label] for label in self._run(pixels)[2]]
 
+    @property
+    def has_unknown(self) -> bool:
+        """Whether the file can tell that a photo is of none of its classes."""
+        return UNKNOWN in self._card.thresholds
+
+    def unknown(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Pixels uint8 (N, H, W, C) → how unlike all that was learned, float32 (N,); above 1 a photo is "unknown".
+
+        The squared distance to what is nearest, over the one that the card's share of the owner's photos exceeds.
+        Raises `UsageError` where the file has no such output, `PixelsError`.
+        """
+        if not self.has_unknown:
+            raise UsageError(
+                "this model cannot tell unknown photos",
+                "a model.onnx with the output `unknown`",
+                "train anew with kopal train; an ensemble has none",
+            )
+        return self._run(pixels)[3]
+
     def predict_files(self, paths: Iterable[str | os.PathLike[str]], top: int = 5) -> Iterator[Prediction]:
         """Photos → predictions, one for each and in order, also for those that cannot be read. Memory stays flat."""
         if isinstance(paths, str | os.PathLike):
@@ -162,10 +183,15 @@ class Classifier:
         Raises `ModelFileError` above 1e-4: this machine would not answer as the one that made the file.
         """
         then = np.array(self._card.golden, np.float64)
-        now = self.scores(model_file.golden_pixels(self.geometry))
+        now, _, _, *more = self._run(model_file.golden_pixels(self.geometry))
         if then.shape != now.shape:
             raise ModelFileError("the file holds no golden outputs", f"scores of shape {now.shape}", _TRAIN_ANEW[1])
         difference = float(np.abs(now - then).max() / max(1.0, np.ptp(then)))
+        if more:
+            far = np.array(self._card.golden_unknown, np.float64)
+            if far.shape != more[0].shape:
+                raise ModelFileError("the file holds no golden `unknown`", "2 numbers", _TRAIN_ANEW[1])
+            difference = max(difference, float((np.abs(more[0] - far) / np.maximum(1.0, far)).max()))
         if not difference <= GOLDEN_TOLERANCE:
             raise ModelFileError(
                 f"the golden outputs differ by {difference:.2g} of their range",
@@ -185,17 +211,23 @@ class Classifier:
                 reasons.append(error.happened)
         rows = iter(zip(*self._run_batch(np.stack(readable))[1:], strict=True) if readable else ())
         return [
-            Prediction(os.fspath(path), "", 0.0, (), reason) if reason else self._prediction(path, *next(rows), top)
+            Prediction(os.fspath(path), "", 0.0, (), reason) if reason else self._prediction(path, top, *next(rows))
             for path, reason in zip(paths, reasons, strict=True)
         ]
 
-    def _prediction(self, path: str | os.PathLike[str], row: NDArray[np.float32], label: int, top: int) -> Prediction:
+    def _prediction(
+        self, path: str | os.PathLike[str], top: int, row: NDArray[np.float32], label: int, far: float | None = None
+    ) -> Prediction:
         # The label leads also where rounding makes two probabilities equal.
         best = sorted(range(len(row)), key=lambda index: (index != label, -row[index], index))[:top]
         ranked = tuple((self.classes[index], float(row[index])) for index in best)
-        return Prediction(os.fspath(path), ranked[0][0], ranked[0][1], ranked)
+        answer = Prediction(os.fspath(path), ranked[0][0], ranked[0][1], ranked)
+        if far is None:
+            return answer
+        unknown = bool(far > self._card.thresholds[UNKNOWN]["threshold"])
+        return replace(answer, unknown=unknown, unknown_score=float(far))
 
-    def _run(self, pixels: Pixels) -> tuple[Scores, Probabilities, Labels]:
+    def _run(self, pixels: Pixels) -> tuple[NDArray[Any], ...]:
         pixels = np.asarray(pixels)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != self.geometry.shape or pixels.ndim != 4:
             wanted = ", ".join(map(str, self.geometry.shape))
@@ -208,17 +240,17 @@ class Classifier:
         if 0 < len(pixels) <= at_once:
             return self._run_batch(pixels)
         empty = np.empty((0, len(self.classes)), np.float32)
-        parts = [(empty, empty, np.empty(0, np.int64))]
+        nothing: tuple[NDArray[Any], ...] = (empty, empty, np.empty(0, np.int64))
+        parts = [(*nothing, empty[:, 0]) if self.has_unknown else nothing]
         parts += ordered(self._run_batch, chunks_of(pixels, at_once))
-        scores, probabilities, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return scores, probabilities, labels
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
-    def _run_batch(self, pixels: Pixels) -> tuple[Scores, Probabilities, Labels]:
+    def _run_batch(self, pixels: Pixels) -> tuple[NDArray[Any], ...]:
+        """Scores, probabilities, labels and, where the file tells it, how unknown each photo is."""
         try:
-            scores, probabilities, labels = run_session(self._session, pixels, self.geometry)
+            return tuple(run_session(self._session, pixels, self.geometry))
         except Exception as error:  # as in `session`
             raise ModelFileError(f"ONNX Runtime cannot run the graph: {_brief(error)}", *_TRAIN_ANEW) from error
-        return scores, probabilities, labels
 
 
 def run_session(runner: onnxruntime.InferenceSession, pixels: Pixels, geometry: Geometry) -> list[NDArray[Any]]:

@@ -13,7 +13,7 @@ from kopal.cli.output import as_json
 from kopal.errors import OutputError, UsageError
 from kopal.files import shown, write_csv
 
-COLUMNS = ("path", "rank", "label", "probability", "unreadable")
+COLUMNS = ("path", "rank", "label", "probability", "unreadable", "unknown", "unknown_score")
 
 
 def check_some_exist(arguments: Sequence[str]) -> None:
@@ -67,7 +67,9 @@ def _print(prediction: Prediction, top: int) -> None:
         _say(f"{shown(prediction.path)}\tunreadable\t{prediction.unreadable}\n")
         return
     ranked = "\t".join(f"{shown(label)}\t{probability:.3f}" for label, probability in prediction.top[:top])
-    _say(f"{shown(prediction.path)}\t{ranked}\n")
+    # The nearest names follow all the same: they say what it was taken for.
+    mark = "unknown\t" if prediction.unknown else ""
+    _say(f"{shown(prediction.path)}\t{mark}{ranked}\n")
 
 
 def _print_json(prediction: Prediction, first: bool) -> None:
@@ -77,14 +79,18 @@ def _print_json(prediction: Prediction, first: bool) -> None:
     else:
         value |= {"label": prediction.label, "probability": prediction.probability}
         value["top"] = [{"label": label, "probability": share} for label, share in prediction.top]
+        if prediction.unknown_score is not None:
+            value |= {"unknown": prediction.unknown, "unknown_score": prediction.unknown_score}
     _say(("[\n  " if first else ",\n  ") + as_json(value))
 
 
 def _rows(prediction: Prediction) -> Iterator[tuple[object, ...]]:
     if prediction.unreadable:
-        yield prediction.path, "", "", "", prediction.unreadable
+        yield prediction.path, "", "", "", prediction.unreadable, "", ""
+    score = prediction.unknown_score
+    told = ("", "") if score is None else ("yes" if prediction.unknown else "no", f"{score:.4f}")
     for rank, (label, probability) in enumerate(prediction.top, start=1):
-        yield prediction.path, rank, label, f"{probability:.6f}", ""
+        yield prediction.path, rank, label, f"{probability:.6f}", "", *told
 
 
 def _say(text: str) -> None:
