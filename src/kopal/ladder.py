@@ -25,6 +25,7 @@ from kopal.fit.lesson import HELD
 from kopal.fit.pupil import torch_is_there
 from kopal.log import Log, Note, silent
 from kopal.metrics import wilson
+from kopal.model_file import UNKNOWN
 from kopal.parallel import chunks, ordered
 from kopal.pipeline import train
 from kopal.recipes import Recipe, recipe
@@ -171,6 +172,8 @@ def _read(step: Step, folder: Path) -> Rung:
 
 
 def _parameters(folder: Path) -> int:
-    """Numbers in the model file that were learned, or taken over: all of its floating-point constants."""
-    constants = load(folder / "model.onnx").constants().values()
-    return int(sum(array.size for array in constants if array.dtype.kind == "f"))
+    """Numbers in the model file that were learned, or taken over: its floating-point constants, but for references."""
+    constants = load(folder / "model.onnx").constants().items()
+    return int(
+        sum(array.size for name, array in constants if array.dtype.kind == "f" and name.split(".")[0] != UNKNOWN)
+    )

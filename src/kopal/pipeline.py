@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -15,6 +15,7 @@ from kopal import audit
 from kopal.advise import Advice
 from kopal.arrays import softmax
 from kopal.backends.onnx_backend import classifier_model
+from kopal.backends.onnx_unknown import with_unknown
 from kopal.calibrate import fit_temperature
 from kopal.classifier import Classifier
 from kopal.consult import at_a_glance, consult
@@ -28,9 +29,10 @@ from kopal.fit.lr_finder import Sweep
 from kopal.fit.world import ALONE, World
 from kopal.ledger import LedgerRow
 from kopal.log import Log, silent
-from kopal.model_file import Card
+from kopal.model_file import UNKNOWN, Card
 from kopal.recipes import Recipe
 from kopal.run import Answers, Run, reserved
+from kopal.unknown import Unknown, fit_unknown
 from kopal.ways import (
     Circumstances,
     fine_tunes,
@@ -75,12 +77,14 @@ def train(
         learn = from_tuning if fine_tunes(recipe) else from_features if starts_from_imagenet(recipe) else from_pixels
         fitted, photos, rows = learn(recipe, dataset, around, log)
         temperature = calibrate(fitted, photos)
-        classifier = assemble(fitted, temperature, photos, recipe)
+        unknown = fit_unknown(fitted, photos, recipe.seed, log) if recipe.unknown else None
+        classifier = assemble(fitted, temperature, photos, recipe, unknown)
         report, answers = measure(fitted, temperature, photos)
         advice = at_a_glance(recipe, fitted, photos, report) if isinstance(photos, Photos) else None
         spent = perf_counter() - started
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
         details = _details(fitted, temperature, photos, rows)
+        details |= {"unknown": unknown.as_json() if unknown else None}
         run.write(used_knobs(recipe), details | ({"advice": advice.as_json()} if advice else {}))
     log(run)
     if advice:
@@ -155,8 +159,10 @@ def measure(fitted: Fitted, temperature: float, photos: Labelled) -> tuple[Repor
     return evaluate(scores, labels, temperature, photos.classes, measured_on), Answers(names, labels, probabilities)
 
 
-def assemble(fitted: Fitted, temperature: float, photos: Labelled, recipe: Recipe) -> Classifier:
-    """Net, weights and temperature as one model file."""
+def assemble(
+    fitted: Fitted, temperature: float, photos: Labelled, recipe: Recipe, unknown: Unknown | None = None
+) -> Classifier:
+    """Net, weights, temperature and what tells unknown photos as one model file."""
     classes = photos.classes
     model = classifier_model(fitted.net, fitted.weights, temperature, len(classes))
     provenance: dict[str, Any] = {
@@ -168,7 +174,11 @@ def assemble(fitted: Fitted, temperature: float, photos: Labelled, recipe: Recip
     }
     if fitted.origin:
         provenance["weights"] = dict(fitted.origin)
-    return Classifier.build(model, Card(fitted.net.name, classes, fitted.geometry, temperature, (), provenance))
+    card = Card(fitted.net.name, classes, fitted.geometry, temperature, (), provenance)
+    if unknown:
+        model = with_unknown(model, unknown.novelty, unknown.limit, unknown.features)
+        card = replace(card, thresholds={UNKNOWN: unknown.as_json()})
+    return Classifier.build(model, card)
 
 
 def _details(fitted: Fitted, temperature: float, photos: Labelled, rows: tuple[LedgerRow, ...]) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class Recipe:
     weights start; `normalise` what is taken off the pixels; `augment` what happens to them; `image_size` the side (0:
     the photos' own, or the net's); `engine`, `device` and `amp` what computes, and in which numbers.
 
-    `balance` makes every class weigh the same; `seed` deals folds and parts, shuffles, augments and starts.
+    `balance` makes every class weigh the same; `seed` deals folds and parts, shuffles, augments and starts. `unknown`
+    puts into the file what tells photos of none of the classes: features of some of those that were learned from.
     """
 
     net: str = "efficientnet-lite0"
@@ -75,6 +76,7 @@ class Recipe:
     init: Init = "he"
     normalise: Normalise = "channel"
     augment: Augmentation = "none"
+    unknown: bool = True
 
     def as_json(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Plain values, some knobs left out; `Recipe.from_json` is the way back."""

@@ -17,7 +17,7 @@ def before_head(model: onnx.ModelProto) -> onnx.ModelProto:
     What `feature_model` wrote under a head comes back byte for byte, so that features kept for the one serve the other.
     Raises `UsageError` where no linear layer sees all that the scores are made of, as in an ensemble of several nets.
     """
-    features = _head_input(model.graph)
+    features = head_input(model.graph)
     kept = needed(model.graph, features)
     used = {features, *(name for node in kept for name in node.input)}
     name = "features"
@@ -32,7 +32,8 @@ def before_head(model: onnx.ModelProto) -> onnx.ModelProto:
     return body
 
 
-def _head_input(graph: onnx.GraphProto) -> str:
+def head_input(graph: onnx.GraphProto) -> str:
+    """The value that the last linear layer of a graph takes. Raises `UsageError` as `before_head` does."""
     nodes = needed(graph, "scores")
     varying = _behind(nodes, "pixels")
     for node in reversed(nodes):

@@ -48,6 +48,7 @@ def train(
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     resume: Annotated[bool, typer.Option("--resume", help=HELP["--resume"])] = False,
     head: Annotated[str | None, typer.Option("--head", help=HELP["--head"], show_default=False)] = None,
+    unknown: Annotated[bool, typer.Option("--unknown/--no-unknown", help=HELP["--unknown"])] = True,
     net: str | None = knob("--net"),
     weights: str | None = knob("--weights"),
     download: bool | None = typer.Option(None, "--download", help=HELP["--download"], rich_help_panel=LEARNING),
@@ -92,7 +93,7 @@ def train(
         "clip": clip, "average": average, "init": init, "normalise": normalise, "augment": augment, "engine": engine,
         "device": device, "amp": amp,
     }  # fmt: skip
-    made = recipe(effort, seed=seed, balance=balance or None, **said)
+    made = recipe(effort, seed=seed, balance=balance or None, unknown=unknown, **said)
     said |= {"resume": resume or None, "checkpoint_every": checkpoint_every, "nproc": nproc}
     said |= {"max_restarts": max_restarts, "preview": preview, "download": download}
     return run_training(data, out, made, said, no_cache)

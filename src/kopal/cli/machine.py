@@ -13,7 +13,7 @@ import numpy as np
 
 from kopal.classifier import Classifier
 from kopal.files import shown
-from kopal.model_file import in_words
+from kopal.model_file import UNKNOWN, in_words
 from kopal.parallel import cores
 from kopal.store import cache_folder, usage
 
@@ -53,6 +53,8 @@ def model_lines(classifier: Classifier) -> Iterator[str]:
     yield f"classes    {len(card.classes)}: {', '.join(map(shown, card.classes))}"
     yield f"pixels     {in_words(card.geometry)}"
     yield f"calibrated temperature {card.temperature:.3f}"
+    if unknown := card.thresholds.get(UNKNOWN):
+        yield f"unknown    above {unknown['threshold']:g}: {unknown.get('method', '')}"
     yield f"file       {classifier.size / 1e6:.1f} MB, sha256 {classifier.digest}"
     for key, value in card.provenance.items():
         if key == "members" and isinstance(value, list):
