@@ -199,9 +199,9 @@ class Screen:
     @__call__.register
     def _(self, unknown: Unknown) -> None:
         self._close()
-        say(f"unknown photos: {unknown.in_words()}")
-        left_out = "" if unknown.auroc is None else f"; of a class left out it tells with AUROC {unknown.auroc:.2f}"
-        say(f"  false alarms {unknown.false_alarms:.1%} of photos of these classes (n = {unknown.photos}){left_out}")
+        left_out = "" if unknown.auroc is None else f", AUROC {unknown.auroc:.2f} for classes that are left out"
+        say(f"unknown photos: {len(unknown.novelty.references)} photos to compare with")
+        say(f"  false alarms {unknown.false_alarms:.1%} (n = {unknown.photos}){left_out}")
 
     @__call__.register
     def _(self, run: Run) -> None:
