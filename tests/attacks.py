@@ -294,6 +294,12 @@ CARDS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "golden of another width": lambda card: card["golden"].update(scores=[[1, 2], [1, 2]]),
     "golden nan": lambda card: card["golden"].update(scores=[[1, 2, 3], [1, 2, float("nan")]]),
     "golden huge": lambda card: card["golden"].update(scores=[[1, 2, 3], [1, 2, 10**400]]),
+    "threshold of an output that is not there": lambda card: card.update(thresholds={"unknown": {"threshold": 1.0}}),
+    "thresholds text": lambda card: card.update(thresholds="low"),
+    "no thresholds": lambda card: card.pop("thresholds"),
+    "golden unknown text": lambda card: card["golden"].update(unknown="far"),
+    "golden unknown of another length": lambda card: card["golden"].update(unknown=[1.0]),
+    "golden unknown nan": lambda card: card["golden"].update(unknown=[1.0, float("nan")]),
     "provenance text": lambda card: card.update(provenance="home"),
     "provenance list": lambda card: card.update(provenance=[["a", "b"]]),
 }

@@ -60,7 +60,7 @@ def test_predict_walks_folders_and_writes_json_and_csv(
     assert code == 0
     answers = json.loads(out)
     assert len(answers) == 24
-    assert set(answers[0]) == {"path", "label", "probability", "top"}
+    assert set(answers[0]) == {"path", "label", "probability", "top", "unknown", "unknown_score"}
     right = sum(Path(answer["path"]).parent.name == answer["label"] for answer in answers)
     assert right >= 20
     table = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text(encoding="utf-8"))))

@@ -328,7 +328,7 @@ def test_the_report_says_where_the_file_holds_photos_features(
 
 
 def test_all_heads_are_compared_and_the_best_is_kept(photos: Path, tmp_path: Path) -> None:
-    run = train(photos, tmp_path / "out", recipe("quick", head="all"))
+    run = train(photos, tmp_path / "out", recipe("quick", head="all", unknown=False))
     with (tmp_path / "out" / "heads.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["head"] for row in rows} == set(NAMES)

@@ -22,7 +22,7 @@ from kopal.arrays import softmax
 from kopal.classifier import Classifier, load
 from kopal.datasets import open_dataset
 from kopal.ensemble import combine
-from kopal.errors import PixelsError
+from kopal.errors import PixelsError, UsageError
 from kopal.evaluate import evaluate_dataset
 from kopal.features import Backbone, Photos, read
 from kopal.fit.heads.learn import learn
@@ -268,6 +268,53 @@ def test_14_plain_onnxruntime_gives_the_same_numbers(run: Run, pixels: np.ndarra
         assert (label == expected.argmax(1)).all()
 
 
+def test_every_kind_but_an_ensemble_tells_unknown_photos(runs: dict[tuple[str, int], Run]) -> None:
+    assert {kind for (kind, _), run in runs.items() if not run.classifier.has_unknown} == {"ensemble"}
+
+
+@pytest.fixture
+def telling(classifier: Classifier) -> Classifier:
+    if not classifier.has_unknown:
+        with pytest.raises(UsageError, match="unknown"):
+            classifier.unknown(np.zeros((1, *classifier.geometry.shape), np.uint8))
+        pytest.skip("an ensemble has no output `unknown`")
+    return classifier
+
+
+def test_unknown_obeys_the_laws_of_scores(telling: Classifier, pixels: np.ndarray, tmp_path: Path) -> None:
+    pixels.setflags(write=False)
+    found = telling.unknown(pixels)
+    assert found.shape == (len(pixels),)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+    assert found.min() >= -1e-3
+    allowed = 1e-5 * max(1, np.ptp(found), found.max())
+    alone = np.concatenate([telling.unknown(pixels[index : index + 1]) for index in range(len(pixels))])
+    assert np.abs(found - alone).max() <= allowed
+    assert np.abs(found[::-1] - telling.unknown(pixels[::-1])).max() <= allowed
+    empty = telling.unknown(pixels[:0])
+    assert (empty.shape, empty.dtype) == ((0,), np.float32)
+    with pytest.raises(PixelsError):
+        telling.unknown(pixels[:, 1:])
+    telling.save(tmp_path / "again.onnx")
+    assert np.array_equal(load(tmp_path / "again.onnx").unknown(pixels), found)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(np.array_equal(each, found) for each in pool.map(lambda _: telling.unknown(pixels), range(8)))
+
+
+def test_plain_onnxruntime_tells_unknown_photos_too(run: Run, pixels: np.ndarray) -> None:
+    session = onnxruntime.InferenceSession(run.model.read_bytes())
+    names = [output.name for output in session.get_outputs()]
+    assert names == ["scores", "probabilities", "label", "unknown"][: 4 if run.classifier.has_unknown else 3]
+    if run.classifier.has_unknown:
+        found, expected = session.run(["unknown"], {"pixels": pixels})[0], run.classifier.unknown(pixels)
+        np.testing.assert_allclose(found, expected, atol=1e-5 * max(1, expected.max()))
+        assert session.run(["unknown"], {"pixels": pixels[:0]})[0].shape == (0,)
+        card = run.classifier.card.thresholds["unknown"]
+        assert card["threshold"] == 1
+        assert card["false_alarms"] >= 0.05
+
+
 def test_the_golden_outputs_hold(classifier: Classifier) -> None:
     assert classifier.verify() <= 1e-6
 
@@ -282,6 +329,13 @@ def test_predict_files_answers_as_pixels_do(run: Run) -> None:
     assert [prediction.path for prediction in predictions] == list(names)
     assert all(len(prediction.top) == 2 for prediction in predictions)
     assert all(prediction.top[0] == (prediction.label, prediction.probability) for prediction in predictions)
+    if run.classifier.has_unknown:
+        scores = run.classifier.unknown(pixels)
+        np.testing.assert_allclose(
+            [prediction.unknown_score for prediction in predictions], scores, rtol=1e-4, atol=1e-4
+        )
+        assert [prediction.unknown for prediction in predictions] == [score > 1 for score in scores]
+    assert run.classifier.has_unknown or all(prediction.unknown_score is None for prediction in predictions)
 
 
 @pytest.fixture(scope="module")

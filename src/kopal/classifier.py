@@ -16,13 +16,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from kopal import images, model_file
-from kopal.arrays import Labels, Pixels, Probabilities, Scores
+from kopal.arrays import Pixels, Probabilities, Scores
 from kopal.datasets.archive import Packed
 from kopal.errors import ModelFileError, PixelsError, UnreadableImage, UsageError
 from kopal.files import shown, write_bytes
 from kopal.graph_demands import images_at_once
 from kopal.images import Geometry
-from kopal.model_file import Card
+from kopal.model_file import UNKNOWN, Card
 from kopal.parallel import chunks, ordered
 from kopal.promise import Promise
 
@@ -44,7 +44,8 @@ class Prediction:
     Where the photo could not be read, `unreadable` says why, `label` is empty and `top` has no rows.
 
     Where the model has promised a coverage, `candidates` are the classes of its set, best first; else they are None.
-    `unsure` says why nothing should be made of the answer, and is empty where it is one.
+    `unsure` says why nothing should be made of the answer, and is empty where it is one. With `unknown` the photo is
+    likely of none of the classes: its `unknown_score`, where the model gives one, is above the model's threshold.
     """
 
     path: str
@@ -54,6 +55,8 @@ class Prediction:
     unreadable: str = ""
     candidates: tuple[tuple[str, float], ...] | None = None
     unsure: str = ""
+    unknown: bool = False
+    unknown_score: float | None = None
 
 
 @final
@@ -101,8 +104,9 @@ class Classifier:
     def build(model: onnx.ModelProto, card: Card) -> Classifier:
         """A new classifier from a graph with the face and a card; its golden outputs are computed here."""
         runner = session(model.SerializeToString())
-        golden = runner.run(["scores"], {"pixels": model_file.golden_pixels(card.geometry)})[0]
-        card = replace(card, golden=model_file.as_golden(golden))
+        golden, _, _, *more = runner.run(None, {"pixels": model_file.golden_pixels(card.geometry)})
+        unknown = tuple(map(float, more[0])) if more else ()
+        card = replace(card, golden=model_file.as_golden(golden), golden_unknown=unknown)
         return Classifier.from_bytes(model_file.seal(model, card))
 
     @property
@@ -141,8 +145,9 @@ class Classifier:
 
     @property
     def parameters(self) -> int:
-        """Numbers in the file that were learned, or taken over: all of its floating-point constants."""
-        return sum(array.size for array in self.constants().values() if array.dtype.kind == "f")
+        """Numbers in the file that were learned, or taken over: its floating-point constants, but for references."""
+        found = (array for name, array in self.constants().items() if name.split(".")[0] != UNKNOWN)
+        return sum(array.size for array in found if array.dtype.kind == "f")
 
     def scores(self, pixels: Pixels) -> Scores:
         """Pixels uint8 (N, H, W, C) → scores float32 (N, K), before calibration. Raises `PixelsError`."""
@@ -156,14 +161,34 @@ class Classifier:
         """Pixels uint8 (N, H, W, C) → N class names. Raises `PixelsError`."""
         return [self.classes[label] for label in self._run(pixels)[2]]
 
+    @property
+    def has_unknown(self) -> bool:
+        """Whether the file can tell that a photo is of none of its classes."""
+        return UNKNOWN in self._card.thresholds
+
+    def unknown(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Pixels uint8 (N, H, W, C) → how unlike all that was learned, float32 (N,); above 1 a photo is "unknown".
+
+        The squared distance to what is nearest, over the one that the card's share of the owner's photos exceeds.
+        Raises `UsageError` where the file has no such output, `PixelsError`.
+        """
+        if not self.has_unknown:
+            raise UsageError(
+                "this model cannot tell unknown photos",
+                "a model.onnx with the output `unknown`",
+                "train anew with kopal train; an ensemble has none",
+            )
+        return self._run(pixels)[3]
+
     def outputs(self, pixels: Pixels) -> dict[str, NDArray[Any]]:
         """Pixels uint8 (N, H, W, C) → every output of the graph by its name, (N, K) or (N). Raises `PixelsError`."""
-        return dict(zip(("scores", "probabilities", "label"), self._run(pixels), strict=True))
+        names = ("scores", "probabilities", "label", *([UNKNOWN] if self.has_unknown else []))
+        return dict(zip(names, self._run(pixels), strict=True))
 
     def answers(self, pixels: Pixels, top: int = 5) -> list[Prediction]:
         """Pixels uint8 (N, H, W, C) → N predictions that have no path. Raises `PixelsError`."""
         promise = Promise.of_card(self._card.thresholds, len(self.classes))
-        return [self._prediction("", *row, top, promise) for row in zip(*self._run(pixels)[1:], strict=True)]
+        return [self._prediction("", top, promise, *row) for row in zip(*self._run(pixels)[1:], strict=True)]
 
     def predict_files(
         self, paths: Iterable[str | os.PathLike[str]], top: int = 5, coverage: float | None = None
@@ -191,10 +216,15 @@ class Classifier:
         Raises `ModelFileError` above 1e-4: this machine would not answer as the one that made the file.
         """
         then = np.array(self._card.golden, np.float64)
-        now = self.scores(model_file.golden_pixels(self.geometry))
+        now, _, _, *more = self._run(model_file.golden_pixels(self.geometry))
         if then.shape != now.shape:
             raise ModelFileError("the file holds no golden outputs", f"scores of shape {now.shape}", _TRAIN_ANEW[1])
         difference = float(np.abs(now - then).max() / max(1.0, np.ptp(then)))
+        if more:
+            far = np.array(self._card.golden_unknown, np.float64)
+            if far.shape != more[0].shape:
+                raise ModelFileError("the file holds no golden `unknown`", "2 numbers", _TRAIN_ANEW[1])
+            difference = max(difference, float((np.abs(more[0] - far) / np.maximum(1.0, far)).max()))
         if not difference <= GOLDEN_TOLERANCE:
             raise ModelFileError(
                 f"the golden outputs differ by {difference:.2g} of their range",
@@ -217,21 +247,31 @@ class Classifier:
         return [
             Prediction(os.fspath(path), "", 0.0, (), reason)
             if reason
-            else self._prediction(path, *next(rows), top, promise)
+            else self._prediction(path, top, promise, *next(rows))
             for path, reason in zip(paths, reasons, strict=True)
         ]
 
     def _prediction(
-        self, path: str | os.PathLike[str], row: NDArray[np.float32], label: int, top: int, promise: Promise
+        self,
+        path: str | os.PathLike[str],
+        top: int,
+        promise: Promise,
+        row: NDArray[np.float32],
+        label: int,
+        far: float | None = None,
     ) -> Prediction:
         # The label leads also where rounding makes two probabilities equal.
         best = sorted(range(len(row)), key=lambda index: (index != label, -row[index], index))
         ranked = tuple((self.classes[index], float(row[index])) for index in best[:top])
         inside, why = promise.answer(row, best)
         chosen = None if inside is None else tuple((self.classes[index], float(row[index])) for index in inside)
-        return Prediction(os.fspath(path), *ranked[0], ranked, candidates=chosen, unsure=why)
+        answer = Prediction(os.fspath(path), *ranked[0], ranked, candidates=chosen, unsure=why)
+        if far is None:
+            return answer
+        unknown = bool(far > self._card.thresholds[UNKNOWN]["threshold"])
+        return replace(answer, unknown=unknown, unknown_score=float(far))
 
-    def _run(self, pixels: Pixels) -> tuple[Scores, Probabilities, Labels]:
+    def _run(self, pixels: Pixels) -> tuple[NDArray[Any], ...]:
         pixels = np.asarray(pixels)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != self.geometry.shape or pixels.ndim != 4:
             wanted = ", ".join(map(str, self.geometry.shape))
@@ -244,24 +284,27 @@ class Classifier:
         if 0 < len(pixels) <= at_once:
             return self._run_batch(pixels)
         empty = np.empty((0, len(self.classes)), np.float32)
-        parts = [(empty, empty, np.empty(0, np.int64))]
+        nothing: tuple[NDArray[Any], ...] = (empty, empty, np.empty(0, np.int64))
+        parts = [(*nothing, empty[:, 0]) if self.has_unknown else nothing]
         parts += ordered(self._run_batch, chunks_of(pixels, at_once))
-        scores, probabilities, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return scores, probabilities, labels
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
-    def _run_batch(self, pixels: Pixels) -> tuple[Scores, Probabilities, Labels]:
+    def _run_batch(self, pixels: Pixels) -> tuple[NDArray[Any], ...]:
+        """Scores, probabilities, labels and, where the file tells it, how unknown each photo is."""
         try:
-            scores, probabilities, labels = run_session(self._session, pixels, self.geometry)
+            found = tuple(run_session(self._session, pixels, self.geometry))
         except Exception as error:  # as in `session`
             raise ModelFileError(f"ONNX Runtime cannot run the graph: {_brief(error)}", *_TRAIN_ANEW) from error
         wanted = len(pixels), len(self.classes)
-        if (scores.shape, probabilities.shape, labels.shape) != (wanted, wanted, wanted[:1]):
-            raise ModelFileError(f"the graph gives scores of shape {scores.shape}", f"{wanted}", _TRAIN_ANEW[1])
-        if not (np.isfinite(scores).all() and np.isfinite(probabilities).all()):
+        shapes = (wanted, wanted, wanted[:1], *([wanted[:1]] if self.has_unknown else []))
+        if tuple(each.shape for each in found) != shapes:
+            raise ModelFileError(f"the graph gives scores of shape {found[0].shape}", f"{wanted}", _TRAIN_ANEW[1])
+        labels = found[2]
+        if not all(np.isfinite(each).all() for each in found):
             raise ModelFileError("the graph gives scores that are no numbers", *_TRAIN_ANEW)
         if ((labels < 0) | (labels >= wanted[1])).any():
             raise ModelFileError("the graph gives labels that stand for no class", *_TRAIN_ANEW)
-        return scores, probabilities, labels
+        return found
 
 
 def run_session(runner: onnxruntime.InferenceSession, pixels: Pixels, geometry: Geometry) -> list[NDArray[Any]]:

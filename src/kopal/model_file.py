@@ -26,6 +26,8 @@ from kopal.graph_demands import check_demands
 from kopal.images import Geometry
 
 CARD, SEAL = "kopal", "kopal.sha256"
+UNKNOWN = "unknown"
+"""The optional output float32 (N,), and the key of its entry in a card's thresholds."""
 FORMAT = 1
 
 OPERATORS = frozenset(
@@ -53,7 +55,8 @@ OPERATORS = frozenset(
 class Card:
     """What the file says of itself: everything that prediction needs beside the graph.
 
-    `golden` holds the scores that the graph gave for `golden_pixels(geometry)` when it was made.
+    `golden` holds the scores that the graph gave for `golden_pixels(geometry)` when it was made, `golden_unknown` what
+    its output `unknown` gave, where it has one; above `thresholds["unknown"]["threshold"]` a photo is of no class.
     """
 
     net: str
@@ -63,6 +66,7 @@ class Card:
     golden: tuple[tuple[float, ...], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     thresholds: Mapping[str, Any] = field(default_factory=dict)
+    golden_unknown: tuple[float, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, `Card.from_json` is the way back."""
@@ -73,7 +77,8 @@ class Card:
             "geometry": self.geometry.as_json() | {"in_words": in_words(self.geometry)},
             "calibration": {"temperature": self.temperature},
             "thresholds": dict(self.thresholds),
-            "golden": {"pixels": GOLDEN_WORDS, "scores": [list(row) for row in self.golden]},
+            "golden": {"pixels": GOLDEN_WORDS, "scores": [list(row) for row in self.golden]}
+            | ({"unknown": list(self.golden_unknown)} if self.golden_unknown else {}),
             "provenance": dict(self.provenance),
         }
 
@@ -96,6 +101,7 @@ class Card:
                 tuple(tuple(map(float, row)) for row in value["golden"]["scores"]),
                 {**value["provenance"]},
                 {**value["thresholds"]},
+                tuple(map(float, value["golden"].get("unknown", ()))),
             )
         except ModelFileError:
             raise
@@ -189,6 +195,8 @@ def _check_face(graph: onnx.GraphProto, card: Card) -> None:
         raise _refused(f"the card has temperature {card.temperature}", "a number above 0")
     if [len(row) for row in card.golden] not in ([], [classes] * 2) or not np.isfinite(card.golden).all():
         raise _refused("the card's golden scores are damaged", f"2 rows of {classes} numbers")
+    if len(card.golden_unknown) not in (0, 2) or not np.isfinite(card.golden_unknown).all():
+        raise _refused("the card's golden `unknown` is damaged", "2 numbers")
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [_signature(value) for value in graph.input if value.name not in constants]
     outputs = [_signature(value) for value in graph.output]
@@ -198,8 +206,18 @@ def _check_face(graph: onnx.GraphProto, card: Card) -> None:
         ("probabilities", TensorProto.FLOAT, ("N", classes)),
         ("label", TensorProto.INT64, ("N",)),
     ]
-    if inputs != wanted_inputs or outputs != wanted_outputs:
+    optional = [(UNKNOWN, TensorProto.FLOAT, ("N",))]
+    if inputs != wanted_inputs or outputs not in (wanted_outputs, wanted_outputs + optional):
         raise _refused(f"the graph takes {inputs} and gives {outputs}", f"{wanted_inputs} and {wanted_outputs}")
+    if (outputs == wanted_outputs) == (UNKNOWN in card.thresholds):
+        raise _refused("of the output `unknown` and its threshold one is missing", "both or neither")
+    if UNKNOWN in card.thresholds and not _is_limit(card.thresholds[UNKNOWN]):
+        raise _refused("the card's threshold of `unknown` is damaged", "a number above 0")
+
+
+def _is_limit(value: object) -> bool:
+    limit = value.get("threshold") if isinstance(value, Mapping) else None
+    return isinstance(limit, int | float) and limit is not True and 0 < limit < float("inf")
 
 
 def _refused(happened: str, expected: str) -> ModelFileError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +16,7 @@ import numpy as np
 from kopal import audit, rehearsal
 from kopal.advise import Advice
 from kopal.backends.onnx_backend import classifier_model
+from kopal.backends.onnx_unknown import with_unknown
 from kopal.calibrate import fit_temperature
 from kopal.classifier import Classifier
 from kopal.consult import at_a_glance, consult
@@ -29,12 +30,13 @@ from kopal.fit.lr_finder import Sweep
 from kopal.fit.world import ALONE, World
 from kopal.ledger import LedgerRow
 from kopal.log import Log, silent
-from kopal.model_file import Card
+from kopal.model_file import UNKNOWN, Card
 from kopal.recipes import Recipe
 from kopal.reliability import probabilities_of
 from kopal.report.page import run_page, whereabouts
 from kopal.run import Answers, Run, reserved
 from kopal.trust import calibration_part, checked, kept, promised
+from kopal.unknown import Unknown, fit_unknown
 from kopal.ways import (
     Circumstances,
     fine_tunes,
@@ -84,13 +86,16 @@ def train(
         fitted, photos, rows = learn(recipe, dataset, around, log)
         temperature = calibrate(fitted, photos)
         promise = promised(fitted.scores, temperature, photos, recipe)
-        classifier = assemble(fitted, temperature, photos, recipe, kept(promise, fitted.scores, temperature, photos))
+        unknown = fit_unknown(fitted, photos, recipe.seed, log) if recipe.unknown else None
+        thresholds = kept(promise, fitted.scores, temperature, photos)
+        classifier = assemble(fitted, temperature, photos, recipe, thresholds, unknown)
         report, answers = measure(fitted, temperature, photos)
         report = checked(report, promise, fitted.scores, temperature, photos, recipe)
         advice = at_a_glance(recipe, fitted, photos, report) if isinstance(photos, Photos) else None
         spent = perf_counter() - started
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
         details = _details(fitted, temperature, photos, rows)
+        details |= {"unknown": unknown.as_json() if unknown else None}
         details |= {"advice": advice.as_json()} if advice else {}
         details |= {"title": dataset.title, "data": whereabouts(dataset.origin)}
         run.write(used_knobs(recipe), details, photos, lambda report: run_page(folder, dataset.source, report))
@@ -181,8 +186,9 @@ def assemble(
     photos: Labelled,
     recipe: Recipe,
     thresholds: Mapping[str, Any] = MappingProxyType({}),
+    unknown: Unknown | None = None,
 ) -> Classifier:
-    """Net, weights, temperature and thresholds as one model file."""
+    """Net, weights, temperature, thresholds and what tells unknown photos as one model file."""
     classes = photos.classes
     model = classifier_model(fitted.net, fitted.weights, temperature, len(classes))
     provenance: dict[str, Any] = {
@@ -195,6 +201,9 @@ def assemble(
     if fitted.origin:
         provenance["weights"] = dict(fitted.origin)
     card = Card(fitted.net.name, classes, fitted.geometry, temperature, (), provenance, thresholds)
+    if unknown:
+        model = with_unknown(model, unknown.novelty, unknown.limit, unknown.features)
+        card = replace(card, thresholds={**thresholds, UNKNOWN: unknown.as_json()})
     return Classifier.build(model, card)
 
 

@@ -43,7 +43,8 @@ class Recipe:
     `balance` makes every class weigh the same; `seed` deals folds and parts, shuffles, augments and starts.
 
     `coverage` is how often the set of classes that is answered shall hold the true one, by the kind of `sets`, and
-    `max_error` the share of errors to stay below by not answering (0: one name, always).
+    `max_error` the share of errors to stay below by not answering (0: one name, always). `unknown` puts into the file
+    what tells photos of none of the classes: features of some of those that were learned from.
     """
 
     net: str = "efficientnet-lite0"
@@ -82,6 +83,7 @@ class Recipe:
     coverage: float = 0.0
     sets: SetsName = "lac"
     max_error: float = 0.0
+    unknown: bool = True
 
     def as_json(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Plain values, some knobs left out; `Recipe.from_json` is the way back."""

@@ -17,7 +17,7 @@ def before_head(model: onnx.ModelProto) -> onnx.ModelProto:
     What `feature_model` wrote under a head comes back byte for byte, so that features kept for the one serve the other.
     Raises `UsageError` where no linear layer sees all that the scores are made of, as in an ensemble of several nets.
     """
-    features = _head_input(model.graph)
+    features = head_input(model.graph)
     kept = needed(model.graph, features)
     used = {features, *(name for node in kept for name in node.input)}
     name = "features"
@@ -45,7 +45,8 @@ def head_node(graph: onnx.GraphProto) -> onnx.NodeProto | None:
     return None
 
 
-def _head_input(graph: onnx.GraphProto) -> str:
+def head_input(graph: onnx.GraphProto) -> str:
+    """The value that the last linear layer of a graph takes. Raises `UsageError` as `before_head` does."""
     if node := head_node(graph):
         return str(node.input[0])
     raise UsageError(

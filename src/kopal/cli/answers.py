@@ -13,9 +13,9 @@ from kopal.cli.output import as_json
 from kopal.errors import OutputError, UsageError
 from kopal.files import shown, write_csv
 
-COLUMNS = ("path", "rank", "label", "probability", "unreadable", "answer")
+COLUMNS = ("path", "rank", "label", "probability", "unreadable", "answer", "unknown", "unknown_score")
 
-UNSURE = "unsure"
+UNSURE, UNKNOWN = "unsure", "unknown"
 
 
 def check_some_exist(arguments: Sequence[str]) -> None:
@@ -71,8 +71,9 @@ def _print(prediction: Prediction, top: int) -> None:
     # A short list is the answer, unless so many were asked for or it is none.
     rows = prediction.top[:top] if top > 1 or prediction.unsure else prediction.candidates or prediction.top[:top]
     ranked = "\t".join(f"{shown(label)}\t{probability:.3f}" for label, probability in rows)
-    unsure = f"{UNSURE}\t" if prediction.unsure else ""
-    _say(f"{shown(prediction.path)}\t{unsure}{ranked}\n")
+    # The nearest names follow all the same: they say what it was taken for.
+    mark = f"{UNKNOWN}\t" if prediction.unknown else f"{UNSURE}\t" if prediction.unsure else ""
+    _say(f"{shown(prediction.path)}\t{mark}{ranked}\n")
 
 
 def _print_json(prediction: Prediction, first: bool) -> None:
@@ -86,18 +87,24 @@ def _print_json(prediction: Prediction, first: bool) -> None:
             value["candidates"] = [{"label": label, "probability": share} for label, share in prediction.candidates]
         if prediction.unsure:
             value["unsure"] = prediction.unsure
+        if prediction.unknown_score is not None:
+            value |= {"unknown": prediction.unknown, "unknown_score": prediction.unknown_score}
     _say(("[\n  " if first else ",\n  ") + as_json(value))
 
 
 def _rows(prediction: Prediction) -> Iterator[tuple[object, ...]]:
     if prediction.unreadable:
-        yield prediction.path, "", "", "", prediction.unreadable, ""
+        yield prediction.path, "", "", "", prediction.unreadable, "", "", ""
+    score = prediction.unknown_score
+    told = ("", "") if score is None else ("yes" if prediction.unknown else "no", f"{score:.4f}")
     for rank, (label, probability) in enumerate(prediction.top, start=1):
-        yield prediction.path, rank, label, f"{probability:.6f}", "", _answer(prediction)
+        yield prediction.path, rank, label, f"{probability:.6f}", "", _answer(prediction), *told
 
 
 def _answer(prediction: Prediction) -> str:
-    """The answer in words: a name, several, or unsure."""
+    """The answer in words: a name, several, unsure, or unknown."""
+    if prediction.unknown:
+        return UNKNOWN
     names = [label for label, _ in prediction.candidates or prediction.top[:1]]
     return UNSURE if prediction.unsure else " or ".join(names)
 

@@ -57,6 +57,9 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help=HELP["--dry-run"])] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     resume: Annotated[bool, typer.Option("--resume", help=HELP["--resume"])] = False,
+    unknown: Annotated[
+        bool | None, typer.Option("--unknown/--no-unknown", help=HELP["--unknown"], show_default="unknown")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -67,7 +70,7 @@ def train(
 
     knobs = {name: value for name, value in said.items() if name not in NOT_OF_RECIPES}
     base = recipe_of(like) if like else None
-    made = recipe(effort, like=base, seed=seed, balance=balance or None, **knobs)
+    made = recipe(effort, like=base, seed=seed, balance=balance or None, unknown=unknown, **knobs)
     manner = Manner(not no_cache, as_json, quiet, dry_run)
     return run_training(
         lambda: open_dataset(data, labels_from, group), out, made, said | {"resume": resume or None}, manner

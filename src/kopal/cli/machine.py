@@ -13,7 +13,7 @@ import numpy as np
 
 from kopal.classifier import Classifier
 from kopal.files import shown, some
-from kopal.model_file import in_words
+from kopal.model_file import UNKNOWN, in_words
 from kopal.parallel import cores
 from kopal.promise import Promise
 from kopal.store import cache_folder, usage
@@ -57,6 +57,8 @@ def model_lines(classifier: Classifier) -> Iterator[str]:
     yield f"calibrated temperature {card.temperature:.3f}"
     if promised := Promise.of_card(card.thresholds, len(card.classes)).in_words():
         yield f"promises   {promised}"
+    if unknown := card.thresholds.get(UNKNOWN):
+        yield f"unknown    above {unknown['threshold']:g}: {unknown.get('method', '')}"
     yield f"file       {classifier.size / 1e6:.1f} MB"
     yield f"sha256     {classifier.digest}"
     for key, value in card.provenance.items():

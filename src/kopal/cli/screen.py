@@ -29,6 +29,7 @@ from kopal.fit.tune import Tuning
 from kopal.nets.describe import output_shape
 from kopal.plan import Plan
 from kopal.run import Run
+from kopal.unknown import Unknown
 
 UNREADABLE_SHOWN = 10
 CLASSES_SHOWN, WORST_SHOWN = 40, 20
@@ -203,6 +204,13 @@ class Screen:
             for row in fitted.contenders:
                 won = "  ← won" if row is best else ""
                 say(f"  {row.name:20} accuracy {row.accuracy:.3f}, log loss {row.log_loss:.3f}{won}")
+
+    @__call__.register
+    def _(self, unknown: Unknown) -> None:
+        self._close()
+        left_out = "" if unknown.auroc is None else f", AUROC {unknown.auroc:.2f} for classes that are left out"
+        say(f"unknown photos: {len(unknown.novelty.references)} photos to compare with")
+        say(f"  false alarms {unknown.false_alarms:.1%} (n = {unknown.photos}){left_out}")
 
     @__call__.register
     def _(self, run: Run) -> None:

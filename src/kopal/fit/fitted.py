@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kopal.arrays import Scores
+from kopal.arrays import Features, Scores
 from kopal.fit.loop import Epoch
 from kopal.images import Geometry
 from kopal.nets.fold import Weights
@@ -59,7 +59,8 @@ class Fitted:
     A head on frozen features scores photos of the train part out of fold. A net learned from pixels has seen them, so
     their rows are NaN: nobody can mistake them for a measurement. `penalty` and `contenders` are the former's,
     `rate`, the learning rate, and `history` the latter's. A net that was fine-tuned has both, and what was `kept`.
-    `origin` says where weights that were not learned here come from.
+    `origin` says where weights that were not learned here come from. `features` (N, D) are what a head on frozen
+    features sees of the photos, row by row.
 
     A head of another kind than the softmax regression says which `option` won and what it `holds` of the photos, in
     words; where all kinds were compared, `heads` has a row for each, the best first.
@@ -79,3 +80,4 @@ class Fitted:
     option: str = ""
     holds: str = ""
     heads: tuple[HeadRow, ...] = ()
+    features: Features | None = None

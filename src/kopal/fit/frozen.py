@@ -50,7 +50,8 @@ def fit(
     contenders = zip(candidates, chosen.accuracies, chosen.losses, strict=True)
     named = tuple(Contender(candidate.name, accuracy, loss) for candidate, accuracy, loss in contenders)
     weights = {**kind.weights, "head.weight": head.weight, "head.bias": head.bias}
-    return Fitted(kind.net.then("head", Linear(classes)), weights, kind.geometry, scores, chosen.penalty, named)
+    net, seen = kind.net.then("head", Linear(classes)), np.asarray(kind.features, np.float32)
+    return Fitted(net, weights, kind.geometry, scores, chosen.penalty, named, features=seen)
 
 
 @dataclass(frozen=True)

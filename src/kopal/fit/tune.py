@@ -34,6 +34,7 @@ from kopal.nets.describe import describe
 from kopal.nets.fold import Weights
 from kopal.nets.layers import Linear
 from kopal.nets.net import Net
+from kopal.novelty import MOST_OF_NETS
 from kopal.pixels import PixelPhotos
 from kopal.recipes import Recipe
 from kopal.store import Store
@@ -185,7 +186,9 @@ def _ending(photos: PixelPhotos, backbone: Backbone) -> tuple[float, float]:
     started = perf_counter()
     backbone.features(some)
     a_photo = (perf_counter() - started) / len(some)
-    return a_photo, a_photo * int((~photos.where("train")).sum()) + FINISHING
+    train = photos.where("train")
+    seen = int((~train).sum()) + min(MOST_OF_NETS, int(train.sum())) + int(photos.where("calibration").sum())
+    return a_photo, a_photo * seen + FINISHING
 
 
 def calibrated_loss(scores: Scores, labels: Labels) -> float:

@@ -93,6 +93,7 @@ def learn_head(
         head=kind.name,
         option=in_words(option),
         holds=head.holds(),
+        features=np.asarray(chosen.features, np.float32),
     )
 
 

@@ -1,0 +1,227 @@
+"""Photos of none of the classes: how features tell them, and from what distance on, chosen on the owner's own photos.
+
+A new photo of the known kinds is called unknown in `FALSE_ALARMS` of cases, by a threshold from photos that did not
+take part in what measures them: so far as photos to come are like those that are here, the promise holds (the rank is
+conformal prediction's, (n + 1) · (1 - share), rounded up). How many strangers are told is not promised; it is estimated
+by leaving out one class after the other (`auroc`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from math import ceil
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from kopal.arrays import Features, Labels
+from kopal.backends.onnx_backend import classifier_model
+from kopal.backends.onnx_head import before_head, head_input
+from kopal.backends.onnx_unknown import input_of_stage
+from kopal.classifier import run_session, session
+from kopal.datasets import Labelled
+from kopal.errors import KopalError, UsageError
+from kopal.fit.fitted import Fitted
+from kopal.log import Log, Note, silent
+from kopal.novelty import MOST_OF_NETS, Novelty, auroc, fit_novelty, spread_of
+from kopal.parallel import ordered
+from kopal.pixels import PixelPhotos
+from kopal.splits import folds
+
+FALSE_ALARMS = 0.05
+"""The share of photos of the known classes that are called unknown all the same."""
+MOST_REFERENCES, MOST_BYTES = 5000, 4_000_000
+"""References in a model file, and their bytes."""
+MOST_MEASURED = 5000
+"""Photos whose distances the threshold is read from: it then errs by a third of a per cent at the most, mostly."""
+MOST_COMPARED, MOST_LEFT_OUT = 2000, 10
+"""Photos, and classes that are left out in turn, by which one way of measuring is preferred to another."""
+FOLDS = 5
+AT_ONCE = 64
+LEAST_LIMIT = 1e-3
+"""A cosine distance that rounding makes: of equal photos none is to be unknown by it."""
+
+Option = tuple[float, int]
+OPTIONS: tuple[Option, ...] = tuple((roundness, nearest) for roundness in (1.0, 0.8, 0.3) for nearest in (5, 20))
+"""(roundness, nearest) as in `novelty`, the plainest first."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """What measures distances, the `limit` above which a photo is unknown, and the name of the features in the graph.
+
+    At the limit a share of `false_alarms` is promised, from `photos` photos. `auroc` is the chance that a photo of a
+    class that was left out lies farther away than one of those that were there; None for nets that have learned all.
+    """
+
+    novelty: Novelty
+    limit: float
+    features: str
+    roundness: float
+    false_alarms: float
+    photos: int
+    auroc: float | None
+
+    def in_words(self) -> str:
+        """The method."""
+        own = "" if self.roundness == 1 else f", the spread within classes made rounder ({self.roundness:g})"
+        count = len(self.novelty.references)
+        return f"cosine distance to the {self.novelty.nearest} nearest of {count} photos' features{own}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry of the card's thresholds: the output is the distance over the limit, so its threshold is 1."""
+        return {
+            "threshold": 1.0,
+            "false_alarms": self.false_alarms,
+            "photos": self.photos,
+            "method": f"{self.in_words()}; divided by {self.limit:.4g}",
+            "auroc": self.auroc,
+        }
+
+
+def fit_unknown(fitted: Fitted, photos: Labelled, seed: int = 0, log: Log = silent) -> Unknown | None:
+    """What tells that a photo is of none of the classes; None, with a note that says why, where nothing can.
+
+    Frozen features: distances of the train part, each measured without the photo, its copies and the spread of its
+    fold. A net that learned from pixels: from the calibration part to photos that it learned from.
+    """
+    model = classifier_model(fitted.net, fitted.weights, 1.0, len(photos.classes))
+    train = np.flatnonzero(photos.where("train"))
+    try:
+        if fitted.features is not None:
+            name = input_of_stage(model.graph, fitted.net.stages()[-1])
+            groups = list(compress(photos.digests, photos.where("train")))
+            found = of_features(fitted.features[train], photos.labels[train], groups, name, seed)
+        else:
+            assert isinstance(photos, PixelPhotos)
+            found = _of_net(model, photos, train, seed)
+    except KopalError as error:
+        log(Note(f"the model will not tell unknown photos: {error.happened}"))
+        return None
+    log(found)
+    return found
+
+
+def of_features(
+    features: Features, labels: Labels, groups: Sequence[Hashable], name: str = "features", seed: int = 0
+) -> Unknown:
+    """Features (N, D) of the photos learned from, labels and groups (N,) → the best way to measure, and its threshold.
+
+    Raises `DataError` where all photos are of one group.
+    """
+    option, told = choose(features, labels, groups, seed)
+    mine = draw(labels, rows_for(features), seed)
+    distances = _out_of_sample(features, labels, groups, mine, option, seed)
+    limit, promised = limit_of(distances)
+    mean = features.mean(axis=0)
+    spread = spread_of(features, labels, mean, seed)
+    novelty = fit_novelty(features[mine], mean, spread, *option)
+    return Unknown(novelty, limit, name, option[0], promised, len(distances), told)
+
+
+def choose(
+    features: Features, labels: Labels, groups: Sequence[Hashable], seed: int = 0
+) -> tuple[Option, float | None]:
+    """The option that best tells photos of a class that was left out from held-out photos of the others, by mean AUROC.
+
+    None where no class leaves enough behind, with the plainest option.
+    """
+    some = draw(labels, MOST_COMPARED, seed)
+    features, labels = features[some], labels[some]
+    present = np.unique(labels)
+    fold = folds(labels, [groups[index] for index in some], FOLDS, seed)
+    dealt = np.random.default_rng(seed).permutation(present)[:MOST_LEFT_OUT]
+    found: list[list[float]] = []
+    for number, label in enumerate(dealt):
+        held = fold == number % (int(fold.max()) + 1)
+        left, strange = labels != label, labels == label
+        kept, known = left & ~held, left & held
+        if not kept.any() or not known.any():
+            continue
+        mean = features[kept].mean(axis=0)
+        spread = spread_of(features[kept], labels[kept], mean, seed)
+        ways = [fit_novelty(features[kept], mean, spread, *option) for option in OPTIONS]
+        found.append([auroc(way.distances(features[known]), way.distances(features[strange])) for way in ways])
+    if not found:
+        return OPTIONS[0], None
+    means = np.mean(found, axis=0)
+    best = int(means.argmax())
+    return OPTIONS[best], float(means[best])
+
+
+def limit_of(distances: NDArray[np.float32], share: float = FALSE_ALARMS) -> tuple[float, float]:
+    """Distances (N,) of photos like those to come → the limit that a share of such photos exceeds, and that share.
+
+    Of too few photos for so small a share the largest distance, and what it can promise, 1 / (N + 1).
+    """
+    count = len(distances)
+    rank = min(count, ceil((count + 1) * (1 - share)))
+    return max(LEAST_LIMIT, float(np.sort(distances)[rank - 1])), max(share, 1 / (count + 1))
+
+
+def rows_for(features: Features) -> int:
+    """How many references of this width a file holds."""
+    return min(MOST_REFERENCES, max(1, MOST_BYTES // int(features.shape[1])))
+
+
+def draw(labels: Labels, most: int, seed: int) -> NDArray[np.int64]:
+    """About `most` rows, of every class its share and at least one, drawn at random; in their order."""
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for label in np.unique(labels):
+        own = rng.permutation(np.flatnonzero(labels == label))
+        drawn.append(own[: max(1, len(own) * most // len(labels))])
+    return np.sort(np.concatenate(drawn))
+
+
+def _out_of_sample(
+    features: Features,
+    labels: Labels,
+    groups: Sequence[Hashable],
+    references: NDArray[np.int64],
+    option: Option,
+    seed: int,
+) -> NDArray[np.float32]:
+    """As far as each photo would be, had it not been here: it and its copies are no references to it, and the mean and
+    the spread come from other folds.
+    """
+    asked = draw(labels, MOST_MEASURED, seed + 1)
+    fold = folds(labels, groups, FOLDS, seed)
+    group = np.unique(fold, return_inverse=True)[1]
+    known: dict[Hashable, int] = {}
+    group = np.array([known.setdefault(one, len(known)) for one in groups], np.int64)
+    found = []
+    for held in range(int(fold.max()) + 1):
+        others, own = fold != held, asked[fold[asked] == held]
+        mean = features[others].mean(axis=0)
+        spread = spread_of(features[others], labels[others], mean, seed)
+        novelty = fit_novelty(features[references], mean, spread, *option)
+        found.append(novelty.distances(features[own], (group[own], group[references])))
+    return np.concatenate(found)
+
+
+def _of_net(model: onnx.ModelProto, photos: PixelPhotos, train: NDArray[np.int64], seed: int) -> Unknown:
+    name = head_input(model.graph)
+    runner = session(before_head(model).SerializeToString())
+
+    def features(rows: NDArray[np.int64]) -> Features:
+        batches = (rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE))
+        parts = ordered(lambda some: run_session(runner, photos.pixels[some], photos.geometry)[0], batches)
+        return np.concatenate(list(parts))
+
+    mine = train[draw(photos.labels[train], MOST_OF_NETS, seed)]
+    learned, unseen = features(mine), features(np.flatnonzero(photos.where("calibration")))
+    if learned.ndim != 2 or not np.isfinite(learned).all():
+        raise UsageError(f"its last linear layer looks at numbers of shape {learned.shape[1:]}", "one vector a photo")
+    few = draw(photos.labels[mine], rows_for(learned), seed)
+    mean = learned.mean(axis=0)
+    spread = spread_of(learned, photos.labels[mine], mean, seed)
+    novelty = fit_novelty(learned[few], mean, spread, *OPTIONS[0])
+    limit, promised = limit_of(novelty.distances(unseen))
+    return Unknown(novelty, limit, name, OPTIONS[0][0], promised, len(unseen), None)
