@@ -219,7 +219,7 @@ def test_features_below_the_head_are_the_same_with_and_without_the_output(traine
     assert trained.classifier.has_unknown
     plain = train(photos, trained.folder.parent / "plain", replace(QUICK, unknown=False))
     assert not plain.classifier.has_unknown
-    assert plain.classifier.card.thresholds == {}
+    assert "unknown" not in plain.classifier.card.thresholds
     both = [before_head(run.classifier.graph()).SerializeToString(deterministic=True) for run in (trained, plain)]
     assert both[0] == both[1]
     assert json.loads((plain.folder / "report.json").read_text())["unknown"] is None
@@ -228,7 +228,7 @@ def test_features_below_the_head_are_the_same_with_and_without_the_output(traine
 def test_a_net_without_a_linear_head_says_plainly_that_it_cannot_tell() -> None:
     notes: list[object] = []
     photos = PixelPhotos(
-        tuple("ab"), ("x", "y"), np.array([0, 1]), np.array(["train", "train"]), (b"x", b"y"),
+        tuple("ab"), ("x", "y"), np.array([0, 1]), np.array(["train", "train"]), (b"x", b"y"), np.arange(2),
         np.zeros((2, *SHAPE), np.uint8), Geometry(*SHAPE),
     )  # fmt: skip
     net = linear(2, SHAPE).without_head()

@@ -65,10 +65,15 @@ def _unknown(facts: Facts) -> str:
     found = facts.classifier.card.thresholds.get("unknown")
     if not found:
         return ""
+    said = (
+        f"A photo is called unknown where it is further from all that was learned than "
+        f"{percent(1 - found['false_alarms'], 0)} of the owner's photos are"
+    )
+    if found.get("auroc") is None:
+        return f"{said}."
     return (
-        f"A photo of none of the classes is called unknown where it is further from all that was learned than "
-        f"{percent(1 - found['false_alarms'], 0)} of such photos are; with one class left out in turn, a photo of it "
-        f"stands further away than a known one in {percent(found['auroc'], 0)} of pairs."
+        f"{said}; with one class left out in turn, a photo of it stands further away than a known one in "
+        f"{percent(found['auroc'], 0)} of pairs."
     )
 
 
