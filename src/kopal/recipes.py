@@ -20,6 +20,8 @@ Decay: TypeAlias = Literal["constant", "step", "exponential", "cosine", "one-cyc
 Init: TypeAlias = Literal["normal", "xavier", "he", "zero"]
 Normalise: TypeAlias = Literal["channel", "pixel", "image"]
 HeadName: TypeAlias = Literal["logistic", "svm", "knn", "naive-bayes", "lda", "tree", "forest", "mlp", "all"]
+Numbers: TypeAlias = Literal["float32", "int8"]
+Views: TypeAlias = Literal["one", "mirror"]
 Augmentation: TypeAlias = Literal["none", "light", "medium", "strong"]
 
 
@@ -29,7 +31,8 @@ class Recipe:
     file, frozen too; auto takes ImageNet's for the nets whose weights a package carries.
 
     On frozen features `head` is what is fitted; of a logistic one `penalties` are tried, strongest first, over `folds`
-    folds. `tune` says what of a pretrained net learns: its head alone, its last:N stages (the head among them), all of
+    folds. `features` are the numbers that the frozen net computes in, `views` whether it also sees each photo in the
+    mirror. `tune` says what of a pretrained net learns: its head alone, its last:N stages (the head among them), all of
     it, or all of it by and by (gradual).
 
     From none, and but for some where more than the head is tuned: `epochs` (0: as many as `budget` seconds allow),
@@ -51,6 +54,8 @@ class Recipe:
     search_tolerance: float = 1e-3
     final_tolerance: float = 1e-4
     head: HeadName = "logistic"
+    features: Numbers = "float32"
+    views: Views = "one"
     weights: str = "auto"
     tune: str = "head"
     engine: Engine = "auto"
@@ -90,14 +95,14 @@ class Recipe:
         return Recipe(**{**value, "penalties": tuple(value.get("penalties", Recipe.penalties))})
 
 
-OF_FEATURES = ("tune", "folds", "penalties", "search_tolerance", "final_tolerance", "head")
+OF_FEATURES = ("tune", "folds", "penalties", "search_tolerance", "final_tolerance", "head", "features", "views")
 OF_PIXELS = (
     *("engine", "device", "amp", "epochs", "budget", "patience", "settled", "rate", "schedule"),
     *("warmup", "batch", "optimiser", "momentum", "nesterov", "penalty", "smoothing", "clip", "average", "init"),
     *("normalise", "augment"),
 )
 """The knobs that only one of the two ways of learning has."""
-NOT_OF_TUNING = ("engine", "image_size", "init", "normalise")
+NOT_OF_TUNING = ("engine", "image_size", "init", "normalise", "features", "views")
 """Those that fine-tuning, which has most of both, has not: the net comes with its weights, its size and its norms."""
 
 EFFORTS: dict[str, dict[str, Any]] = {
@@ -140,6 +145,8 @@ _TUNE = re.compile(r"head|all|gradual|last:[1-9]\d{0,3}")
 
 _CHOICES: dict[str, Any] = {
     "head": HeadName,
+    "features": Numbers,
+    "views": Views,
     "engine": Engine,
     "device": Device,
     "amp": Amp,

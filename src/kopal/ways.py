@@ -93,7 +93,8 @@ def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: 
     backbone, photos, rows = features_of(recipe, dataset, around, log)
     fitted = learn(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
     if fitted.net.name == backbone.net.name:
-        fitted = replace(fitted, origin=backbone.origin)
+        graph = {} if recipe.features == Recipe.features else {f"{recipe.features}_graph_sha256": backbone.digest}
+        fitted = replace(fitted, origin={**backbone.origin, **graph})
     log(fitted)
     return fitted, photos, rows
 
@@ -171,11 +172,22 @@ def refuse_head(recipe: Recipe) -> None:
     )
 
 
+def refuse_int8(recipe: Recipe) -> None:
+    """Raises `UsageError`: a net that learns needs numbers that can change by little."""
+    raise UsageError(
+        f"features {recipe.features} with a net that learns: --net {recipe.net} is not frozen",
+        "the frozen features of a net with embedded weights",
+        "leave --features out",
+    )
+
+
 def _pixels(
     recipe: Recipe, geometry: Geometry, dataset: Dataset, around: Circumstances, log: Log
 ) -> tuple[PixelPhotos, tuple[LedgerRow, ...]]:
     if recipe.head != Recipe.head:
         refuse_head(recipe)
+    if recipe.features != Recipe.features:
+        refuse_int8(recipe)
     with closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store:
         photos, rows = read_pixels(dataset, geometry, store, lambda done, of: log(Progress("photos", done, of)))
         if store and store.fault:

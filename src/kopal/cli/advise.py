@@ -27,6 +27,7 @@ def advise(
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     as_json: Json = False,
     weights: str | None = knob("--weights"),
+    numbers: str | None = knob("--features"),
 ) -> None:
     from kopal import pipeline
     from kopal.cli.output import say, say_json, shown
@@ -36,7 +37,7 @@ def advise(
     from kopal.report.formats import picture_kind
 
     kind = picture_kind(plot) if plot else ""
-    made = recipe(net=net, weights=weights, seed=seed, balance=balance or None)
+    made = recipe(net=net, features=numbers, weights=weights, seed=seed, balance=balance or None)
     with Screen() as screen:
         found = pipeline.advise(data, made, not no_cache, silent if as_json else screen)
     drawn = _draw(found, plot, f"{made.net} on {Path(data).name}", kind) if plot else False

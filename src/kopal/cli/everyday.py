@@ -49,6 +49,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help=HELP["--resume"])] = False,
     head: Annotated[str | None, typer.Option("--head", help=HELP["--head"], show_default=False)] = None,
     net: str | None = knob("--net"),
+    numbers: str | None = knob("--features"),
     weights: str | None = knob("--weights"),
     download: bool | None = typer.Option(None, "--download", help=HELP["--download"], rich_help_panel=LEARNING),
     tune: str | None = knob("--tune"),
@@ -85,7 +86,7 @@ def train(
     from kopal.recipes import recipe
 
     said: dict[str, Any] = {
-        "head": head, "net": net, "weights": weights, "tune": tune, "image_size": image_size, "epochs": epochs,
+        "head": head, "net": net, "features": numbers, "weights": weights, "tune": tune, "image_size": image_size, "epochs": epochs,
         "budget": budget,
         "patience": patience, "settled": settled, "rate": rate, "schedule": schedule, "warmup": warmup, "batch": batch,
         "optimiser": optimiser, "momentum": momentum, "nesterov": nesterov, "penalty": penalty, "smoothing": smoothing,

@@ -36,6 +36,7 @@ HELP = {
     "--balance": "Let every class weigh the same, however many photos it has.",
     "--head": "What is fitted on frozen features: logistic (the default), svm, knn, naive-bayes, lda, tree, forest, "
     "mlp, or all, for a table of them.",
+    "--features": "The numbers that a frozen net computes in: float32, or int8, faster and nearly as accurate.",
     "--net": "The architecture. Default: efficientnet-lite0, pretrained.",
     "--weights": "imagenet (frozen features), a weights file (too), none (learn the whole net from pixels), or auto.",
     "--download": "Fetch the net's published weights, once; they stay in the cache.",

@@ -18,11 +18,15 @@ from kopal.fit.downloads import published_file
 from kopal.fit.foreign import is_foreign
 from kopal.images import Geometry
 from kopal.log import Log, Note, silent
+from kopal.nets.activation_ranges import known_ranges
 from kopal.nets.describe import output_shape
+from kopal.nets.fold import Weights
 from kopal.nets.net import Net
+from kopal.nets.quantise import quantised
 from kopal.nets.registry import build
 from kopal.nets.torchvision_weights import DOWNLOADABLE
 from kopal.nets.translation import net_with
+from kopal.nets.views import mirrored
 from kopal.nets.weights import PRETRAINED, pretrained_weights
 from kopal.recipes import Recipe, is_file
 
@@ -44,13 +48,22 @@ def backbone_of(recipe: Recipe, download: bool = False, log: Log = silent) -> Ba
     Raises `WeightsError` or `UsageError` that says what is missing and how to get it.
     """
     if is_foreign(recipe.net):
+        if recipe.features == "int8" or recipe.views == "mirror":
+            raise UsageError(
+                f"--features {recipe.features} --views {recipe.views} with --net {recipe.net}",
+                "one of kopal's own nets with both",
+                "leave them out",
+            )
         from kopal.fit.timm_backbone import timm_backbone  # noqa: PLC0415 - PyTorch takes seconds: only where wanted
 
         return timm_backbone(recipe, download, log)
     net, weights, origin = pretrained_net(recipe, download, log)
     head = f"{net.stages()[-1]}."
     kept = {key: array for key, array in weights.items() if not key.startswith(head)}
-    return Backbone(net.without_head(), kept, geometry_of(recipe), origin)
+    body = net.without_head()
+    if recipe.features == "int8":
+        body, kept = _in_int8(recipe, body, kept)
+    return Backbone(mirrored(body) if recipe.views == "mirror" else body, kept, geometry_of(recipe), origin)
 
 
 def pretrained_net(
@@ -85,6 +98,17 @@ def pretrained_net(
         f"one of: {', '.join([*PRETRAINED, *DOWNLOADABLE])}, or timm:NAME",
         "name one of these, say --weights FILE, or --weights none to learn it from pixels",
     )
+
+
+def _in_int8(recipe: Recipe, body: Net, weights: Weights) -> tuple[Net, dict[str, NDArray[np.float32]]]:
+    ranges = known_ranges()
+    if is_file(recipe.weights) or body.name not in ranges:
+        raise UsageError(
+            f"--features int8 with --net {recipe.net} --weights {shown(recipe.weights)}",
+            f"a net whose numbers have been measured: {', '.join(ranges)}, with the weights of its package",
+            "leave --features out",
+        )
+    return quantised(body, weights, ranges[body.name])
 
 
 def geometry_of(recipe: Recipe) -> Geometry:

@@ -117,6 +117,38 @@ IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True)
+class Quantize:
+    """Each number becomes the nearest of 256 steps: q = clip(round(x / scale) + zero, 0, 255), then (q - zero) · scale.
+
+    Zero is one of the steps, so that padding is exact (arXiv:1712.05877).
+    """
+
+    scale: float
+    zero: int
+
+
+@dataclass(frozen=True)
+class QuantizedConv:
+    """A convolution whose input are steps of `input_scale`, computed in whole numbers wherever it is written as a graph.
+
+    `weight` and `bias` are those of `conv`, which has a bias; the graph rounds them, each output channel by itself.
+    """
+
+    conv: Conv
+    input_scale: float
+
+
+@dataclass(frozen=True)
+class WithMirror:
+    """(N, C, H, W) → (2N, C, H, W): the images, then their mirror images, left for right."""
+
+
+@dataclass(frozen=True)
+class MeanOfTwo:
+    """(2N, D) → (N, D): the mean of the first and the second half, such as an image's and its mirror image's."""
+
+
+@dataclass(frozen=True)
 class Custom:
     """A reader's own leaf: `function` is a node of the autograd engine, a class with `forward` and `backward`.
 
@@ -192,6 +224,10 @@ Leaf: TypeAlias = (
     | Flatten
     | Dropout
     | Normalize
+    | Quantize
+    | QuantizedConv
+    | WithMirror
+    | MeanOfTwo
     | Custom
     | TorchModule
     | HeadLeaf
