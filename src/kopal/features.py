@@ -58,7 +58,7 @@ class Extractor(Protocol):
 class Backbone:
     """A frozen net that turns pixels into features; `context` is the digest of all that makes the numbers.
 
-    `origin` says in words where the weights come from, for whoever reads the model file; `digest` is the graph's sha256.
+    `origin` says in words where the weights come from, for whoever reads the model file; `digest` is the graph's.
     """
 
     def __init__(

@@ -3,8 +3,8 @@
     q → DequantizeLinear → Conv (its weights from int8, its bias from int32) → QuantizeLinear → q
 
 ONNX Runtime fuses such a group into one operator that computes on bytes; a runtime that does not gives the same
-numbers to rounding, more slowly. Weights take 7 of their 8 bits: without VNNI instructions the runtime adds two products
-in 16 bits, and 2 · 255 · 64 is the most that fits; with 127 the sum would be cut off and nobody told.
+numbers to rounding, more slowly. Weights take 7 of their 8 bits: without VNNI instructions the runtime adds two
+products in 16 bits, and 2 · 255 · 64 is the most that fits; with 127 the sum would be cut off and nobody told.
 """
 
 from __future__ import annotations

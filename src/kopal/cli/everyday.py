@@ -86,8 +86,8 @@ def train(
     from kopal.recipes import recipe
 
     said: dict[str, Any] = {
-        "head": head, "net": net, "features": numbers, "weights": weights, "tune": tune, "image_size": image_size, "epochs": epochs,
-        "budget": budget,
+        "head": head, "net": net, "weights": weights, "tune": tune, "image_size": image_size, "epochs": epochs,
+        "budget": budget, "features": numbers,
         "patience": patience, "settled": settled, "rate": rate, "schedule": schedule, "warmup": warmup, "batch": batch,
         "optimiser": optimiser, "momentum": momentum, "nesterov": nesterov, "penalty": penalty, "smoothing": smoothing,
         "clip": clip, "average": average, "init": init, "normalise": normalise, "augment": augment, "engine": engine,

@@ -129,7 +129,7 @@ class Quantize:
 
 @dataclass(frozen=True)
 class QuantizedConv:
-    """A convolution whose input are steps of `input_scale`, computed in whole numbers wherever it is written as a graph.
+    """A convolution that reads steps of `input_scale`; as a graph it computes in whole numbers.
 
     `weight` and `bias` are those of `conv`, which has a bias; the graph rounds them, each output channel by itself.
     """

@@ -2,14 +2,14 @@
 
     normalize → 256 steps → conv → 256 steps → conv → 256 steps + 256 steps → 256 steps → …  → pool → head
 
-The steps of each place come from a table of ranges that was measured once (`nets/activation_ranges.py`), so the same net
-is the same file on every machine. An activation needs no node of its own: a range that begins at 0 and ends at 6 at the
-most is a ReLU6. The front, what follows the pooling, and the head stay as they are (arXiv:1712.05877).
+The steps of each place come from a table of ranges that was measured once (`nets/activation_ranges.py`), so the same
+net is the same file on every machine. An activation needs no node of its own: a range that begins at 0 and ends at 6 at
+the most is a ReLU6. The front, what follows the pooling, and the head stay as they are (arXiv:1712.05877).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -90,48 +90,41 @@ def _looked_up(ranges: Mapping[str, Range], net: str) -> _RangeOf:
 def _chain(whole: Chain, path: str, before: Quantize | None, range_of: _RangeOf) -> tuple[Chain, Quantize | None]:
     """A chain whose input has been rounded to `before`, or not at all → the same in steps, and those of its output."""
     layers: list[tuple[str, Layer]] = []
+    known = before
     for index, (name, layer) in enumerate(whole.layers):
+        here = join(path, name)
+        written, known = _layer(layer, here, known, range_of)
+        layers.append((name, written))
         following = whole.layers[index + 1][1] if index + 1 < len(whole.layers) else None
-        for suffix, written, before in _written(layer, join(path, name), before, following, range_of):
-            layers.append((name + suffix, written))
-    return Chain(tuple(layers)), before
+        # What a convolution gives to an activation is rounded there.
+        to_round = isinstance(layer, Conv) and not isinstance(following, Activation)
+        if to_round or isinstance(layer, Normalize | Residual):
+            known = steps(*range_of(here))
+            # Names of layers are Python names: none can be the same as one with a hyphen.
+            layers.append((f"{name}-rounded", known))
+    return Chain(tuple(layers)), known
 
 
-def _written(
-    layer: Layer, path: str, before: Quantize | None, following: Layer | None, range_of: _RangeOf
-) -> Iterator[tuple[str, Layer, Quantize | None]]:
-    """One layer as one or two: the end of its name, the layer, and the steps of what it gives."""
+def _layer(layer: Layer, path: str, before: Quantize | None, range_of: _RangeOf) -> tuple[Layer, Quantize | None]:
+    """One layer → the same in steps, and those of what it gives, where it rounds that itself."""
     match layer:
         case Chain():
-            inner, after = _chain(layer, path, before, range_of)
-            yield "", inner, after
-        case Normalize():
-            yield "", layer, None
-            yield _rounded(path, range_of)
+            return _chain(layer, path, before, range_of)
+        case Normalize() | GlobalAvgPool() | Flatten() | Dropout() | Linear():
+            return layer, None
         case Conv(bias=True) if before is not None:
-            yield "", QuantizedConv(layer, before.scale), None
-            if not isinstance(following, Activation):
-                yield _rounded(path, range_of)
+            return QuantizedConv(layer, before.scale), None
         case Activation(name) if name in ENDS:
             low, high = range_of(path)
             here = steps(max(low, 0.0), min(high, ENDS[name]))
-            yield "", here, here
+            return here, here
         case Residual(body, shortcut) if before is not None:
             own = _chain(body, join(path, "body"), before, range_of)[0]
             beside = shortcut and _chain(shortcut, join(path, "shortcut"), before, range_of)[0]
-            yield "", Residual(own, beside), None
-            yield _rounded(path, range_of)
-        case GlobalAvgPool() | Flatten() | Dropout() | Linear():
-            yield "", layer, None
+            return Residual(own, beside), None
         case _:
             raise UsageError(
                 f"{path}: {type(layer).__name__} has no form in whole numbers here",
                 "convolutions with batch norm or bias, sums, ReLU, ReLU6 and pooling",
                 "--features float32",
             )
-
-
-def _rounded(path: str, range_of: _RangeOf) -> tuple[str, Layer, Quantize]:
-    # Names of layers are Python names: none can be the same as one with a hyphen.
-    here = steps(*range_of(path))
-    return "-rounded", here, here
