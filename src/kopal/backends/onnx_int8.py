@@ -3,8 +3,12 @@
     q → DequantizeLinear → Conv (its weights from int8, its bias from int32) → QuantizeLinear → q
 
 ONNX Runtime fuses such a group into one operator that computes on bytes; a runtime that does not gives the same
-numbers to rounding, more slowly. Weights take 7 of their 8 bits: without VNNI instructions the runtime adds two
-products in 16 bits, and 2 · 255 · 64 is the most that fits; with 127 the sum would be cut off and nobody told.
+numbers to rounding, more slowly.
+
+Without VNNI instructions the runtime adds the products of two neighbouring input channels in 16 bits, where a larger
+sum would be cut off and nobody told (vpmaddubsw, in its ConvSymKernelAvx2 and QgemmU8S8KernelAvx2). So the weights of
+two neighbours never come to more than 128 steps together: 255 · 128 fits. The usual remedy, 64 steps for each weight,
+leaves a bit unused. A depthwise filter sees one channel, and its products are added in 32 bits: it has all 127 steps.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from kopal.backends.onnx_graph import Graph
 from kopal.nets.fold import Weights
 from kopal.nets.layers import Quantize, QuantizedConv
 
-LARGEST_WEIGHT = 64
+LARGEST_WEIGHT = 127
+LARGEST_PAIR = 128
 LARGEST_BIAS = 1 << 30
 
 
@@ -56,14 +61,33 @@ def quantized_conv(graph: Graph, layer: QuantizedConv, path: str, weights: Weigh
 
 
 def weight_scales(weight: NDArray[np.float32], bias: NDArray[np.float32], input_scale: float) -> NDArray[np.float32]:
-    """(out, in, kernel, kernel) → (out,): the step of each output channel, its largest weight being 64 steps.
+    """(out, in, kernel, kernel) → (out,): the step of each output channel, as short as its weights allow.
 
     A channel of vanishing weights beside its bias takes longer steps, in which that bias fits into 32 bits.
     """
-    largest = np.abs(weight.astype(np.float64)).max(axis=(1, 2, 3)) / LARGEST_WEIGHT
+    exact = weight.astype(np.float64)
+    largest = np.abs(exact).max(axis=(1, 2, 3)) / LARGEST_WEIGHT
+    # Rounding may add half a step to each of the two.
+    paired = _largest_pair(exact) / (LARGEST_PAIR - 1)
     roomy = np.abs(bias.astype(np.float64)) / (input_scale * LARGEST_BIAS)
-    scale = np.maximum(largest, roomy)
+    scale = np.maximum(np.maximum(largest, paired), roomy)
     return np.where(scale > 0, scale, 1.0).astype(np.float32)
+
+
+def _largest_pair(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(out,): the most that two weights come to whose products are added first; 0 where there are no two channels."""
+    if weight.shape[1] == 1:
+        return np.zeros(len(weight))
+    signed = (np.maximum(weight, 0), np.maximum(-weight, 0))
+    if weight.shape[2:] == (1, 1):
+        return np.maximum(*(_neighbours(side[:, :, 0, 0]) for side in signed))
+    # Which weights of a larger kernel are neighbours is for the runtime to choose: any two may be.
+    return np.maximum(*(np.sort(side.reshape(len(side), -1))[:, -2:].sum(axis=1) for side in signed))
+
+
+def _neighbours(row: NDArray[np.float64]) -> NDArray[np.float64]:
+    largest: NDArray[np.float64] = (row[:, :-1] + row[:, 1:]).max(axis=1)
+    return largest
 
 
 def _dequantized(graph: Graph, name: str, whole: NDArray[Any], scale: NDArray[np.float32]) -> str:
