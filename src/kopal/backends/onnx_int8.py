@@ -79,15 +79,17 @@ def _largest_pair(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     if weight.shape[1] == 1:
         return np.zeros(len(weight))
     signed = (np.maximum(weight, 0), np.maximum(-weight, 0))
-    if weight.shape[2:] == (1, 1):
-        return np.maximum(*(_neighbours(side[:, :, 0, 0]) for side in signed))
     # Which weights of a larger kernel are neighbours is for the runtime to choose: any two may be.
-    return np.maximum(*(np.sort(side.reshape(len(side), -1))[:, -2:].sum(axis=1) for side in signed))
+    largest = _largest_neighbours if weight.shape[2:] == (1, 1) else _largest_two
+    return np.maximum(*(largest(side.reshape(len(side), -1)) for side in signed))
 
 
-def _neighbours(row: NDArray[np.float64]) -> NDArray[np.float64]:
-    largest: NDArray[np.float64] = (row[:, :-1] + row[:, 1:]).max(axis=1)
-    return largest
+def _largest_neighbours(row: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((row[:, :-1] + row[:, 1:]).max(axis=1))
+
+
+def _largest_two(row: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.sort(row)[:, -2:].sum(axis=1))
 
 
 def _dequantized(graph: Graph, name: str, whole: NDArray[Any], scale: NDArray[np.float32]) -> str:
