@@ -23,7 +23,7 @@ from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
 from kopal.errors import TogetherError, UsageError
 from kopal.features import Backbone, Photos, read
 from kopal.fit import scratch, tune
-from kopal.fit.backbones import backbone_of, starts_frozen
+from kopal.fit.backbones import backbone_of, nets_of, starts_frozen
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
 from kopal.fit.heads.learn import learn
@@ -129,6 +129,10 @@ def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
 def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A pretrained net that goes on learning, from a head on its frozen features; parts and scores as from pixels."""
     require_torch()
+    if len(nets_of(recipe)) > 1:
+        raise UsageError(
+            f"--tune {recipe.tune} with --net {recipe.net}", "one net", "name the one that is to go on learning"
+        )
     backbone = backbone_of(
         replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights), around.download, log
     )

@@ -14,7 +14,6 @@ from kopal.backends.aten.walk import write_module
 from kopal.backends.onnx_graph import Graph
 from kopal.backends.onnx_heads import HEADS
 from kopal.backends.onnx_int8 import INT8
-from kopal.backends.onnx_views import VIEWS
 from kopal.errors import UsageError
 from kopal.nets.describe import output_shape
 from kopal.nets.fold import Weights, fold_batch_norm
@@ -189,7 +188,6 @@ _Emit = Callable[[Graph, Any, str, Weights, str], str]
 _LEAVES: Mapping[type, _Emit] = {
     **HEADS,
     **INT8,
-    **VIEWS,
     Custom: _custom,
     TorchModule: _torch_module,
     Conv: _conv,

@@ -19,7 +19,7 @@ from kopal.ways import fine_tunes, refuse_head, refuse_int8, starts_from_imagene
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-OF_FEATURES_TOO = ("net", "weights", "head", "features", "views", "tune", "image_size", "download")
+OF_FEATURES_TOO = ("net", "weights", "head", "features", "tune", "image_size", "download")
 
 
 def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, Any], no_cache: bool) -> int:

@@ -25,12 +25,10 @@ from kopal.nets.layers import (
     Linear,
     LocalResponseNorm,
     MaxPool,
-    MeanOfTwo,
     Normalize,
     Quantize,
     QuantizedConv,
     TorchModule,
-    WithMirror,
 )
 from kopal.nets.net import Net
 from kopal.nets.run import Table, run
@@ -216,6 +214,4 @@ _LEAVES: Mapping[type, Callable[[Any, str, Shape], Row]] = {
     Normalize: _normalize,
     Quantize: _unchanged,
     QuantizedConv: _quantized_conv,
-    WithMirror: _unchanged,
-    MeanOfTwo: _unchanged,
 }

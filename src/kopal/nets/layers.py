@@ -139,16 +139,6 @@ class QuantizedConv:
 
 
 @dataclass(frozen=True)
-class WithMirror:
-    """(N, C, H, W) → (2N, C, H, W): the images, then their mirror images, left for right."""
-
-
-@dataclass(frozen=True)
-class MeanOfTwo:
-    """(2N, D) → (N, D): the mean of the first and the second half, such as an image's and its mirror image's."""
-
-
-@dataclass(frozen=True)
 class Custom:
     """A reader's own leaf: `function` is a node of the autograd engine, a class with `forward` and `backward`.
 
@@ -226,8 +216,6 @@ Leaf: TypeAlias = (
     | Normalize
     | Quantize
     | QuantizedConv
-    | WithMirror
-    | MeanOfTwo
     | Custom
     | TorchModule
     | HeadLeaf

@@ -22,12 +22,10 @@ from kopal.nets.layers import (
     Linear,
     LocalResponseNorm,
     MaxPool,
-    MeanOfTwo,
     Normalize,
     Quantize,
     QuantizedConv,
     TorchModule,
-    WithMirror,
 )
 from kopal.nets.net import Net
 from kopal.nets.published import PUBLISHED, TORCHVISION, Source
@@ -104,8 +102,6 @@ _PLAIN: Mapping[type, str] = {
     Flatten: "flatten",
     Normalize: "normalize",
     Quantize: "to 256 steps",
-    WithMirror: "mirror image too",
-    MeanOfTwo: "mean of both",
 }
 """Leaves with nothing to tell but what they are."""
 
