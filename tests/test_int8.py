@@ -310,10 +310,13 @@ def test_whole_numbers_where_they_cannot_be_had_are_refused(
 
 
 def test_weights_of_a_file_have_no_ranges(tmp_path: Path) -> None:
-    from kopal.fit import backbones
+    import safetensors.numpy
 
-    with pytest.raises(UsageError, match=r"--features int8 with --net efficientnet-lite0"):
-        backbones._in_int8(Recipe(weights="own.pth", features="int8"), build(NET).without_head(), {})
+    body = build(NET)
+    own = {name: np.ones(shape, np.float32) for name, shape in parameter_shapes(body).items()}
+    (tmp_path / "own.safetensors").write_bytes(safetensors.numpy.save(own))
+    with pytest.raises(UsageError, match=r"--features int8 with --net efficientnet-lite0.*never measured"):
+        backbone_of(Recipe(weights=str(tmp_path / "own.safetensors"), features="int8"))
 
 
 def test_an_unknown_kind_of_numbers_is_refused() -> None:
