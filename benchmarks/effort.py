@@ -1,6 +1,6 @@
 """Claim: what each effort costs, and what it gains, on the same photos.
 
-    python benchmarks/effort.py FOLDER ... [--photos 1000] [--seeds 2] [--efforts quick,balanced,best]
+    python benchmarks/effort.py FOLDER ... [--photos 1000] [--seeds 2] [--efforts quick,balanced,best,best:int8]
 
 A folder may also be digits or fashion-mnist. Each training computes everything anew. Accuracy is out of fold, with its
 interval for one seed; the gain over balanced is of the same photos, both judged by heads that never saw them, with the
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+")
     parser.add_argument("--photos", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--efforts", default="quick,balanced,best")
+    parser.add_argument("--efforts", default="quick,balanced,best,best:int8")
     options = parser.parse_args()
     print_header(__doc__.splitlines()[0])
     efforts = sorted(options.efforts.split(","), key=lambda effort: effort != "balanced")
@@ -45,11 +45,13 @@ def main() -> None:
 
 
 def timed(dataset: Dataset, effort: str, seed: int) -> tuple[Run, float]:
-    """A training from nothing, and its seconds."""
+    """A training from nothing, and its seconds; "best:int8" is an effort and the numbers of its features."""
+    name, _, numbers = effort.partition(":")
+    made_by = recipe(name, seed=seed, features=numbers or None)
     with tempfile.TemporaryDirectory() as scratch:
         made: list[Run] = []
         out = Path(scratch) / "run"
-        spent = once(lambda: made.append(train(dataset, out, recipe(effort, seed=seed), cache=False)))
+        spent = once(lambda: made.append(train(dataset, out, made_by, cache=False)))
         return made[0], spent
 
 
