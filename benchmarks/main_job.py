@@ -1,6 +1,6 @@
 """Claim: whole processes, as a user starts them: training cold and warm, one prediction, the import, peak memory.
 
-    python benchmarks/main_job.py path/to/class/folders [--test path/to/labelled/photos] [--repeats 3]
+    python benchmarks/main_job.py path/to/class/folders [--test path/to/labelled/photos] [--repeats 3] [--features int8]
     python benchmarks/main_job.py --made 10000
 
 With --made it draws that many photos itself (noise and blobs, 320 x 240 JPEG) to measure memory against their number.
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--test")
     parser.add_argument("--made", type=int)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--features", default="float32")
     options = parser.parse_args()
     print_header(__doc__.splitlines()[0])
     with tempfile.TemporaryDirectory() as scratch:
@@ -38,8 +39,9 @@ def main() -> None:
         repeats = 1 if options.made else options.repeats
         for number in range(repeats):
             kopal("cache", "--clear")
-            cold = kopal("train", folder, "--out", Path(scratch) / f"cold{number}")
-            warm = kopal("train", folder, "--out", Path(scratch) / f"warm{number}")
+            command = ("train", folder, "--features", options.features, "--out")
+            cold = kopal(*command, Path(scratch) / f"cold{number}")
+            warm = kopal(*command, Path(scratch) / f"warm{number}")
             print(f"  train cold {cold[0]:6.1f} s, {cold[1]:4.0f} MB; warm {warm[0]:5.1f} s, {warm[1]:4.0f} MB")
         run = Path(scratch) / "cold0"
         report = json.loads((run / "report.json").read_text(encoding="utf-8"))

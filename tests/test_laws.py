@@ -25,15 +25,16 @@ from kopal.ensemble import combine
 from kopal.errors import PixelsError, UsageError
 from kopal.evaluate import evaluate_dataset
 from kopal.features import Backbone, Photos, read
+from kopal.fit.backbones import backbone_of
 from kopal.fit.heads.learn import learn
 from kopal.fit.pupil import torch_is_there
+from kopal.model_file import computes_in_int8
 from kopal.pipeline import assemble, train
-from kopal.recipes import recipe
+from kopal.recipes import Numbers, Recipe, recipe
 from kopal.run import Run
-from kopal.ways import embedded_backbone
 
 HEADS = ("svm", "knn", "naive-bayes", "lda", "tree", "forest", "mlp")
-KINDS = ("probe", "file", "pixels", "garment", "torch", "ensemble", *HEADS)
+KINDS = ("probe", "int8", "file", "pixels", "garment", "torch", "ensemble", *HEADS)
 NAMES = ("kočka", "1", "10", "2", "a b", "<i>", "'q'", "emoji 🦙", "Zebra", "alpaka")
 
 
@@ -45,6 +46,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Run]
     for classes in (2, 10):
         large = make_photos(root / f"large{classes}", NAMES[:classes], count=4)
         made["probe", classes] = train(large, root / f"probe{classes}", QUICK)
+        made["int8", classes] = train(large, root / f"int8{classes}", replace(QUICK, features="int8"))
         if torch_is_there() and find_spec("torchvision"):
             own = replace(QUICK, net="resnet18", weights=str(_random_resnet18(root)), image_size=64)
             many = make_photos(root / f"more{classes}", NAMES[:classes], count=12)
@@ -122,7 +124,9 @@ def pixels(classifier: Classifier) -> np.ndarray:
 def test_the_kinds_are_the_kinds_they_should_be(runs: dict[tuple[str, int], Run]) -> None:
     nets = {key: run.classifier.card.net for key, run in runs.items()}
     assert {net for (kind, _), net in nets.items() if kind == "pixels"} == {"linear"}
-    assert {net for (kind, _), net in nets.items() if kind == "probe"} == {"efficientnet-lite0"}
+    assert {net for (kind, _), net in nets.items() if kind in ("probe", "int8")} == {"efficientnet-lite0"}
+    for kind, whole in (("probe", False), ("int8", True)):
+        assert computes_in_int8(runs[kind, 2].classifier.graph()) is whole
     assert {net for (kind, _), net in nets.items() if kind == "file"} <= {"resnet18"}
     assert {net for (kind, _), net in nets.items() if kind == "garment"} == {"garment"}
     assert {net for (kind, _), net in nets.items() if kind == "torch"} <= {"garment"}
@@ -339,12 +343,12 @@ def test_predict_files_answers_as_pixels_do(run: Run) -> None:
 
 
 @pytest.fixture(scope="module")
-def in_parts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], tuple[Photos, Backbone]]:
+def in_parts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Numbers], tuple[Photos, Backbone]]:
     """A folder of photos read as train and test part at once; each folder only once."""
-    backbone = embedded_backbone("efficientnet-lite0")
 
     @cache
-    def read_parts(source: Path) -> tuple[Photos, Backbone]:
+    def read_parts(source: Path, numbers: Numbers) -> tuple[Photos, Backbone]:
+        backbone = backbone_of(Recipe(features=numbers))
         parts = tmp_path_factory.mktemp("parts")
         for part in ("train", "test"):
             (parts / part).symlink_to(source, target_is_directory=True)
@@ -353,15 +357,15 @@ def in_parts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], tuple
     return read_parts
 
 
-@pytest.mark.parametrize("kind", ["probe", "pixels", *HEADS])
+@pytest.mark.parametrize("kind", ["probe", "int8", "pixels", *HEADS])
 def test_the_head_on_stored_features_equals_the_file_on_pixels(
-    kind: str, runs: dict[tuple[str, int], Run], in_parts: Callable[[Path], tuple[Photos, Backbone]]
+    kind: str, runs: dict[tuple[str, int], Run], in_parts: Callable[[Path, Numbers], tuple[Photos, Backbone]]
 ) -> None:
     # Photos of a test part are scored from stored features; the file must say the same from their pixels.
     from kopal import images
 
-    photos, backbone = in_parts(Path(runs[kind, 10].answers.names[0]).parent.parent)
     made = runs[kind, 10].recipe
+    photos, backbone = in_parts(Path(runs[kind, 10].answers.names[0]).parent.parent, made.features)
     fitted = learn(made, photos, backbone)
     classifier = assemble(fitted, 1.0, photos, made)
     test = np.flatnonzero(photos.where("test"))

@@ -314,7 +314,8 @@ def test_a_cache_that_cannot_be_used_is_said_and_the_work_goes_on(
 
 def test_quick_balanced_and_best_are_recipes_and_others_are_not() -> None:
     assert recipe("quick").folds < recipe("balanced").folds < recipe("best").folds
-    assert recipe("best").net == "efficientnet-lite2"
+    assert recipe("best").net == "efficientnet-lite0+efficientnet-lite2"
+    assert recipe("best", tune="all").net == recipe("best", weights="none").net == "efficientnet-lite2"
     assert recipe("best", net="efficientnet-lite0").net == "efficientnet-lite0"
     with pytest.raises(UsageError, match="unknown effort"):
         recipe("extreme")

@@ -16,7 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from kopal import images, model_file
-from kopal.arrays import Pixels, Probabilities, Scores
+from kopal.arrays import Pixels, Probabilities, Scores, softmax
 from kopal.datasets.archive import Packed
 from kopal.errors import ModelFileError, PixelsError, UnreadableImage, UsageError
 from kopal.files import shown, write_bytes
@@ -33,6 +33,8 @@ MAX_FILE = 1 << 31
 """Bytes of a model file: protobuf reads no more."""
 
 GOLDEN_TOLERANCE = 1e-4
+GOLDEN_TOLERANCE_INT8 = 0.05
+"""The most that a probability of a net in whole numbers may differ between processors; the labels may not."""
 
 _TRAIN_ANEW = "a sound model", "copy the file again, or train anew with kopal train"
 
@@ -213,7 +215,8 @@ class Classifier:
     def verify(self) -> float:
         """The largest difference of today's golden scores from those in the file, relative to their range.
 
-        Raises `ModelFileError` above 1e-4: this machine would not answer as the one that made the file.
+        Raises `ModelFileError` above 1e-4: this machine would not answer as the one that made the file. A net in whole
+        numbers must name the same classes with probabilities within 0.05.
         """
         then = np.array(self._card.golden, np.float64)
         now, _, _, *more = self._run(model_file.golden_pixels(self.geometry))
@@ -224,6 +227,10 @@ class Classifier:
             far = np.array(self._card.golden_unknown, np.float64)
             if far.shape != more[0].shape:
                 raise ModelFileError("the file holds no golden `unknown`", "2 numbers", _TRAIN_ANEW[1])
+        if model_file.computes_in_int8(self.graph()):
+            self._check_int8(then, now)
+            return difference
+        if more:
             difference = max(difference, float((np.abs(more[0] - far) / np.maximum(1.0, far)).max()))
         if not difference <= GOLDEN_TOLERANCE:
             raise ModelFileError(
@@ -232,6 +239,16 @@ class Classifier:
                 "update onnxruntime, or train anew on this machine",
             )
         return difference
+
+    def _check_int8(self, then: NDArray[np.float64], now: Scores) -> None:
+        before, after = (softmax(scores / self._card.temperature) for scores in (then, now.astype(np.float64)))
+        moved = float(np.abs(after - before).max())
+        if not moved <= GOLDEN_TOLERANCE_INT8 or (before.argmax(axis=1) != after.argmax(axis=1)).any():
+            raise ModelFileError(
+                f"the golden probabilities differ by {moved:.2g}, or name other classes",
+                f"the same classes, and at most {GOLDEN_TOLERANCE_INT8:g}",
+                "update onnxruntime, or train anew on this machine",
+            )
 
     def _predict_chunk(self, paths: Sequence[str | os.PathLike[str]], top: int, promise: Promise) -> list[Prediction]:
         readable: list[Pixels] = []

@@ -59,7 +59,7 @@ class Extractor(Protocol):
 class Backbone:
     """A frozen net that turns pixels into features; `context` is the digest of all that makes the numbers.
 
-    `origin` says in words where the weights come from, for whoever reads the model file.
+    `origin` says in words where the weights come from, for whoever reads the model file; `digest` is the graph's.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Backbone:
         self.origin = origin
         self.dimension = output_shape(net)[0]
         graph = feature_model(net, weights).SerializeToString(deterministic=True)
+        self.digest = hashlib.sha256(graph).hexdigest()
         self.context = context_of(graph, geometry)
         self._session = session(graph)
 

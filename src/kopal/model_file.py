@@ -30,6 +30,8 @@ UNKNOWN = "unknown"
 """The optional output float32 (N,), and the key of its entry in a card's thresholds."""
 FORMAT = 1
 
+INT8_OPERATORS = ("QuantizeLinear", "DequantizeLinear")
+
 OPERATORS = frozenset(
     {
         *("Add", "Concat", "Div", "Gemm", "Identity", "Mul"),
@@ -47,6 +49,8 @@ OPERATORS = frozenset(
         *("Pad", "Reshape", "Slice", "Split"),
         # what heads need that are no layers: the nearest references, and the answers of trees
         *("GreaterOrEqual", "TopK"),
+        # nets in whole numbers: both work on elements
+        *INT8_OPERATORS,
     }
 )
 
@@ -185,6 +189,11 @@ def check_graph(model: onnx.ModelProto, card: Card) -> None:
             raise _refused(f"node {node.name!r} holds a graph of its own", "no control flow")
     _check_face(graph, card)
     check_demands(graph, model.opset_import[0].version)
+
+
+def computes_in_int8(model: onnx.ModelProto) -> bool:
+    """Whether a graph rounds to bytes on its way: other processors then answer nearly, not exactly, alike."""
+    return any(node.op_type in INT8_OPERATORS for node in model.graph.node)
 
 
 def _check_face(graph: onnx.GraphProto, card: Card) -> None:

@@ -61,7 +61,8 @@ def plan(dataset: Dataset, backbone: Backbone, store: Store | None, recipe: Reci
     missing = len(dataset) * (1 - cached)
     reading = (missing * (decode + net) + len(dataset) * 0.1 * decode) / min(cores(), MAX_WORKERS)
     fitting = fitting_seconds(dataset, backbone, recipe) if recipe.head == "logistic" else 0.0
-    return Plan(backbone.net.name, len(dataset), cached, reading, fitting, recipe.head)
+    numbers = "" if recipe.features == Recipe.features else f" in {recipe.features}"
+    return Plan(backbone.net.name + numbers, len(dataset), cached, reading, fitting, recipe.head)
 
 
 def net_seconds(backbone: Backbone) -> float:

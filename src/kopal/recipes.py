@@ -20,6 +20,7 @@ Decay: TypeAlias = Literal["constant", "step", "exponential", "cosine", "one-cyc
 Init: TypeAlias = Literal["normal", "xavier", "he", "zero"]
 Normalise: TypeAlias = Literal["channel", "pixel", "image"]
 HeadName: TypeAlias = Literal["logistic", "svm", "knn", "naive-bayes", "lda", "tree", "forest", "mlp", "all"]
+Numbers: TypeAlias = Literal["float32", "int8"]
 Augmentation: TypeAlias = Literal["none", "light", "medium", "strong"]
 SetsName: TypeAlias = Literal["lac", "aps", "by-class"]
 
@@ -27,11 +28,12 @@ SetsName: TypeAlias = Literal["lac", "aps", "by-class"]
 @dataclass(frozen=True)
 class Recipe:
     """How to train. `net` is the architecture, `weights` where it starts: ImageNet's, frozen, none, or the path of a
-    file, frozen too; auto takes ImageNet's for the nets whose weights a package carries.
+    file, frozen too; auto takes ImageNet's for the nets whose weights a package carries. Several frozen nets, a plus
+    between their names, work side by side.
 
     On frozen features `head` is what is fitted; of a logistic one `penalties` are tried, strongest first, over `folds`
-    folds. `tune` says what of a pretrained net learns: its head alone, its last:N stages (the head among them), all of
-    it, or all of it by and by (gradual).
+    folds. `features` are the numbers that the frozen net computes in. `tune` says what of a pretrained net learns: its
+    head alone, its last:N stages (the head among them), all of it, or all of it by and by (gradual).
 
     From none, and but for some where more than the head is tuned: `epochs` (0: as many as `budget` seconds allow),
     `patience` and `settled` (0: never) say when to stop; `rate` (0: found by a sweep) with its `schedule` after a
@@ -56,6 +58,7 @@ class Recipe:
     search_tolerance: float = 1e-3
     final_tolerance: float = 1e-4
     head: HeadName = "logistic"
+    features: Numbers = "float32"
     weights: str = "auto"
     tune: str = "head"
     engine: Engine = "auto"
@@ -104,14 +107,14 @@ class Recipe:
         return Recipe(**{**value, "penalties": tuple(value.get("penalties", Recipe.penalties))})
 
 
-OF_FEATURES = ("tune", "folds", "penalties", "search_tolerance", "final_tolerance", "head")
+OF_FEATURES = ("tune", "folds", "penalties", "search_tolerance", "final_tolerance", "head", "features")
 OF_PIXELS = (
     *("engine", "device", "amp", "epochs", "budget", "patience", "settled", "rate", "schedule"),
     *("warmup", "batch", "optimiser", "momentum", "nesterov", "penalty", "smoothing", "clip", "average", "init"),
     *("normalise", "augment"),
 )
 """The knobs that only one of the two ways of learning has."""
-NOT_OF_TUNING = ("engine", "image_size", "init", "normalise")
+NOT_OF_TUNING = ("engine", "image_size", "init", "normalise", "features")
 """Those that fine-tuning, which has most of both, has not: the net comes with its weights, its size and its norms."""
 
 EFFORTS: dict[str, dict[str, Any]] = {
@@ -120,6 +123,9 @@ EFFORTS: dict[str, dict[str, Any]] = {
     # Shifts and mirrors pay in long trainings only: garment loses five points by them in 8 epochs.
     "best": {"net": "efficientnet-lite2", "folds": 10, "epochs": 30, "augment": "medium"},
 }
+
+SIDE_BY_SIDE = "efficientnet-lite0+efficientnet-lite2"
+"""What the best effort takes frozen features of: the two nets err on other photos (benchmarks/effort.py)."""
 
 _RESIDUAL: dict[str, Any] = {"penalty": 5e-4, "nesterov": True, "schedule": "one-cycle"}
 PER_NET: dict[str, dict[str, Any]] = {
@@ -154,6 +160,7 @@ _TUNE = re.compile(r"head|all|gradual|last:[1-9]\d{0,3}")
 
 _CHOICES: dict[str, Any] = {
     "head": HeadName,
+    "features": Numbers,
     "engine": Engine,
     "device": Device,
     "amp": Amp,
@@ -217,6 +224,8 @@ def recipe(effort: str | None = None, *, net: str | None = None, like: Recipe | 
         of_effort = {**EFFORTS[effort], "effort": effort} if effort else {}
         return _checked(replace(like, **{**of_effort, **said}))
     usual = {**PER_NET.get(said.get("net", ""), {}), **EFFORTS[effort or ""]}
+    if effort == "best" and said.get("tune", "head") == "head" and said.get("weights", "auto") in ("auto", "imagenet"):
+        usual["net"] = SIDE_BY_SIDE
     if said.get("tune", "head") != "head":
         # Efforts are about nets and folds here, and about how long it may go on.
         usual |= TUNED | ({"epochs": 12} if effort == "best" else {"epochs": 5} if effort == "quick" else {})

@@ -23,7 +23,7 @@ from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
 from kopal.errors import TogetherError, UsageError
 from kopal.features import Backbone, Photos, read
 from kopal.fit import scratch, tune
-from kopal.fit.backbones import backbone_of, starts_frozen
+from kopal.fit.backbones import backbone_of, nets_of, starts_frozen
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
 from kopal.fit.heads.learn import learn
@@ -93,7 +93,8 @@ def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: 
     backbone, photos, rows = features_of(recipe, dataset, around, log)
     fitted = learn(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
     if fitted.net.name == backbone.net.name:
-        fitted = replace(fitted, origin=backbone.origin)
+        graph = {} if recipe.features == Recipe.features else {f"{recipe.features}_graph_sha256": backbone.digest}
+        fitted = replace(fitted, origin={**backbone.origin, **graph})
     log(fitted)
     return fitted, photos, rows
 
@@ -128,6 +129,10 @@ def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
 def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A pretrained net that goes on learning, from a head on its frozen features; parts and scores as from pixels."""
     require_torch()
+    if len(nets_of(recipe)) > 1:
+        raise UsageError(
+            f"--tune {recipe.tune} with --net {recipe.net}", "one net", "name the one that is to go on learning"
+        )
     backbone = backbone_of(
         replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights), around.download, log
     )
@@ -171,12 +176,23 @@ def refuse_head(recipe: Recipe) -> None:
     )
 
 
+def refuse_int8(recipe: Recipe) -> None:
+    """Raises `UsageError`: a net that learns needs numbers that can change by little."""
+    raise UsageError(
+        f"features {recipe.features} with a net that learns: --net {recipe.net} is not frozen",
+        "the frozen features of a net with embedded weights",
+        "leave --features out",
+    )
+
+
 def read_in_parts(
     recipe: Recipe, geometry: Geometry, dataset: Dataset, around: Circumstances, log: Log
 ) -> tuple[PixelPhotos, tuple[LedgerRow, ...]]:
     """The photos at one geometry, in the parts that a net learns from, validates on and is measured on."""
     if recipe.head != Recipe.head:
         refuse_head(recipe)
+    if recipe.features != Recipe.features:
+        refuse_int8(recipe)
     with closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store:
         photos, rows = read_pixels(dataset, geometry, store, lambda done, of: log(Progress("photos", done, of)))
         if store and store.fault:

@@ -13,6 +13,7 @@ from onnx import TensorProto
 from kopal.backends.aten.walk import write_module
 from kopal.backends.onnx_graph import Graph
 from kopal.backends.onnx_heads import HEADS
+from kopal.backends.onnx_int8 import INT8
 from kopal.errors import UsageError
 from kopal.nets.describe import output_shape
 from kopal.nets.fold import Weights, fold_batch_norm
@@ -186,6 +187,7 @@ def _torch_module(graph: Graph, layer: TorchModule, path: str, weights: Weights,
 _Emit = Callable[[Graph, Any, str, Weights, str], str]
 _LEAVES: Mapping[type, _Emit] = {
     **HEADS,
+    **INT8,
     Custom: _custom,
     TorchModule: _torch_module,
     Conv: _conv,

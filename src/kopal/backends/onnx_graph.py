@@ -24,7 +24,7 @@ class Graph:
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """A named constant of the graph; the same name twice is the same constant."""
-        self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        self.constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
     def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:

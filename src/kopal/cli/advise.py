@@ -27,6 +27,7 @@ def advise(
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     as_json: Json = False,
     weights: str | None = knob("--weights"),
+    numbers: str | None = knob("--features"),
     labels_from: LabelsFrom = None,
     group: Group = None,
     quiet: Quiet = False,
@@ -39,7 +40,7 @@ def advise(
     from kopal.report.formats import picture_kind
 
     kind = picture_kind(plot) if plot else ""
-    made = recipe(net=net, weights=weights, seed=seed, balance=balance or None)
+    made = recipe(net=net, features=numbers, weights=weights, seed=seed, balance=balance or None)
     with telling(as_json, quiet) as log:
         found = pipeline.advise(open_dataset(data, labels_from, group), made, not no_cache, log)
     drawn = _draw(found, plot, f"{made.net} on {Path(data).name}", kind) if plot else False

@@ -35,6 +35,7 @@ KNOBS: dict[str, Knob] = {
     "coverage": Knob("--coverage", float, panel=None),
     "sets": Knob("--sets", str, panel=None),
     "max_error": Knob("--max-error", float, panel=None),
+    "features": Knob("--features", str, panel=None),
     "net": Knob("--net", str),
     "weights": Knob("--weights", str),
     "download": Knob("--download", bool),

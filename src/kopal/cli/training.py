@@ -19,12 +19,12 @@ from kopal.fit.pupil import engine_of
 from kopal.fit.world import ALONE, World
 from kopal.pipeline import assist, train
 from kopal.recipes import NOT_OF_TUNING, Recipe
-from kopal.ways import fine_tunes, refuse_head, starts_from_imagenet
+from kopal.ways import fine_tunes, refuse_head, refuse_int8, starts_from_imagenet
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 OF_FEATURES_TOO = (
-    *("net", "weights", "head", "tune", "image_size", "download"),
+    *("net", "weights", "head", "features", "tune", "image_size", "download"),
     *("coverage", "sets", "max_error"),
 )
 
@@ -58,6 +58,8 @@ def run_training(
         )
     elif said["head"] is not None:
         refuse_head(recipe)
+    elif recipe.features != Recipe.features:
+        refuse_int8(recipe)
     if said["max_restarts"] is not None and not said["nproc"]:
         raise UsageError("--max-restarts without --nproc", "both: it starts several processes again", "add --nproc 2")
     if manner.dry:

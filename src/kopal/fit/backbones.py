@@ -1,4 +1,7 @@
-"""The frozen net that a recipe asks for, with its weights: from a package, the cache, a file, or through timm."""
+"""The frozen net that a recipe asks for, with its weights: from a package, the cache, a file, or through timm.
+
+Two names with a plus between them stand for both nets side by side, at the size of the larger.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,11 @@ from kopal.fit.downloads import published_file
 from kopal.fit.foreign import is_foreign
 from kopal.images import Geometry
 from kopal.log import Log, Note, silent
+from kopal.nets.activation_ranges import known_ranges
+from kopal.nets.beside import MARK, beside
 from kopal.nets.describe import output_shape
 from kopal.nets.net import Net
+from kopal.nets.quantise import quantised
 from kopal.nets.registry import build
 from kopal.nets.torchvision_weights import DOWNLOADABLE
 from kopal.nets.translation import net_with
@@ -27,6 +33,7 @@ from kopal.nets.weights import PRETRAINED, pretrained_weights
 from kopal.recipes import Recipe, is_file
 
 Origin = Mapping[str, str]
+Arrays = dict[str, NDArray[np.float32]]
 
 
 def starts_frozen(recipe: Recipe) -> bool:
@@ -34,7 +41,7 @@ def starts_frozen(recipe: Recipe) -> bool:
     return (
         recipe.weights == "imagenet"
         or is_file(recipe.weights)
-        or (recipe.weights == "auto" and recipe.net in PRETRAINED)
+        or (recipe.weights == "auto" and all(net in PRETRAINED for net in nets_of(recipe)))
     )
 
 
@@ -44,18 +51,57 @@ def backbone_of(recipe: Recipe, download: bool = False, log: Log = silent) -> Ba
     Raises `WeightsError` or `UsageError` that says what is missing and how to get it.
     """
     if is_foreign(recipe.net):
+        if recipe.features == "int8":
+            raise _no_ranges(recipe)
         from kopal.fit.timm_backbone import timm_backbone  # noqa: PLC0415 - PyTorch takes seconds: only where wanted
 
         return timm_backbone(recipe, download, log)
+    names = nets_of(recipe)
+    if len(names) == 1:
+        return Backbone(*_body(recipe, download, log))
+    if is_file(recipe.weights):
+        raise UsageError(
+            f"--net {recipe.net} with the weights of one file", "the published weights of each", "leave --weights out"
+        )
+    each = [replace(recipe, net=name) for name in names]
+    side = max(geometry_of(one).height for one in each)
+    found = [_body(replace(one, image_size=side), download, log) for one in each]
+    net, kept = beside([(body, weights) for body, weights, _, _ in found])
+    largest = max(each, key=lambda one: geometry_of(one).height)
+    # What they have in common, such as the licence, is said once.
+    keys = {key: None for *_, origin in found for key in origin}
+    origin = {key: " + ".join(dict.fromkeys(own[key] for *_, own in found if key in own)) for key in keys}
+    return Backbone(net, kept, geometry_of(largest), origin)
+
+
+def nets_of(recipe: Recipe) -> tuple[str, ...]:
+    """The names of the nets that a recipe takes side by side; mostly one."""
+    return (recipe.net,) if is_foreign(recipe.net) else tuple(recipe.net.split(MARK))
+
+
+def _body(recipe: Recipe, download: bool, log: Log) -> tuple[Net, Arrays, Geometry, Origin]:
+    """One of our own nets without its head, in the recipe's numbers, its weights, how it sees a photo, its origin."""
     net, weights, origin = pretrained_net(recipe, download, log)
     head = f"{net.stages()[-1]}."
     kept = {key: array for key, array in weights.items() if not key.startswith(head)}
-    return Backbone(net.without_head(), kept, geometry_of(recipe), origin)
+    if recipe.features != "int8":
+        return net.without_head(), kept, geometry_of(recipe), origin
+    ranges = known_ranges()
+    if is_file(recipe.weights) or net.name not in ranges:
+        raise _no_ranges(recipe)
+    body, kept = quantised(net.without_head(), kept, ranges[net.name])
+    return body, kept, geometry_of(recipe), origin
 
 
-def pretrained_net(
-    recipe: Recipe, download: bool = False, log: Log = silent
-) -> tuple[Net, dict[str, NDArray[np.float32]], Origin]:
+def _no_ranges(recipe: Recipe) -> UsageError:
+    return UsageError(
+        f"--features int8 with --net {recipe.net} --weights {shown(recipe.weights)}: its numbers were never measured",
+        f"one of {', '.join(known_ranges())}, with the weights of its package",
+        "leave --features out",
+    )
+
+
+def pretrained_net(recipe: Recipe, download: bool = False, log: Log = silent) -> tuple[Net, Arrays, Origin]:
     """One of our own nets with pretrained weights, head included, and where those come from in words."""
     name, geometry = recipe.net, geometry_of(recipe)
     image = geometry.shape if recipe.image_size else None

@@ -6,7 +6,7 @@ One more table for `run`: the values that walk through the net are shapes (C, H,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, TypeAlias
 
@@ -26,6 +26,8 @@ from kopal.nets.layers import (
     LocalResponseNorm,
     MaxPool,
     Normalize,
+    Quantize,
+    QuantizedConv,
     TorchModule,
 )
 from kopal.nets.net import Net
@@ -135,6 +137,10 @@ def _conv(layer: Conv, path: str, x: Shape) -> Row:
     return Row(path, layer, (layer.out, height, width), learned, multiply_adds=prod(weight) * height * width)
 
 
+def _quantized_conv(layer: QuantizedConv, path: str, x: Shape) -> Row:
+    return replace(_conv(layer.conv, path, x), layer=layer)
+
+
 def _linear(layer: Linear, path: str, x: Shape) -> Row:
     if len(x) != 1:
         raise _Misfit("needs a vector (D,): flatten first")
@@ -206,4 +212,6 @@ _LEAVES: Mapping[type, Callable[[Any, str, Shape], Row]] = {
     Flatten: _flatten,
     Dropout: _unchanged,
     Normalize: _normalize,
+    Quantize: _unchanged,
+    QuantizedConv: _quantized_conv,
 }

@@ -117,6 +117,28 @@ IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True)
+class Quantize:
+    """Each number becomes the nearest of 256 steps: q = clip(round(x / scale) + zero, 0, 255), then (q - zero) · scale.
+
+    Zero is one of the steps, so that padding is exact (arXiv:1712.05877).
+    """
+
+    scale: float
+    zero: int
+
+
+@dataclass(frozen=True)
+class QuantizedConv:
+    """A convolution that reads steps of `input_scale`; as a graph it computes in whole numbers.
+
+    `weight` and `bias` are those of `conv`, which has a bias; the graph rounds them, each output channel by itself.
+    """
+
+    conv: Conv
+    input_scale: float
+
+
+@dataclass(frozen=True)
 class Custom:
     """A reader's own leaf: `function` is a node of the autograd engine, a class with `forward` and `backward`.
 
@@ -192,6 +214,8 @@ Leaf: TypeAlias = (
     | Flatten
     | Dropout
     | Normalize
+    | Quantize
+    | QuantizedConv
     | Custom
     | TorchModule
     | HeadLeaf

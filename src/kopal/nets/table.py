@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from textwrap import wrap
 
@@ -22,6 +23,8 @@ from kopal.nets.layers import (
     LocalResponseNorm,
     MaxPool,
     Normalize,
+    Quantize,
+    QuantizedConv,
     TorchModule,
 )
 from kopal.nets.net import Net
@@ -103,6 +106,17 @@ def _where(what: str, names: Sequence[str], columns: int) -> Iterator[str]:
         yield from wrap(f"{what}: {', '.join(names)}", columns, initial_indent="    ", subsequent_indent="        ")
 
 
+_PLAIN: Mapping[type, str] = {
+    BatchNorm: "batch norm",
+    LocalResponseNorm: "local response norm",
+    GlobalAvgPool: "mean of each plane",
+    Flatten: "flatten",
+    Normalize: "normalize",
+    Quantize: "to 256 steps",
+}
+"""Leaves with nothing to tell but what they are."""
+
+
 def words(row: Row) -> str:
     """A leaf in a few words, as on a slide: 3x3 conv, 64."""
     layer: Leaf = row.layer
@@ -126,14 +140,10 @@ def words(row: Row) -> str:
             return function.__name__
         case Dropout(rate):
             return f"dropout {rate:g}"
-        case BatchNorm() | LocalResponseNorm():
-            return "batch norm" if isinstance(layer, BatchNorm) else "local response norm"
-        case GlobalAvgPool():
-            return "mean of each plane"
-        case Flatten():
-            return "flatten"
-        case Normalize():
-            return "normalize"
+        case QuantizedConv(conv):
+            return f"{words(replace(row, layer=conv))} in int8"
+        case _:
+            return _PLAIN[type(layer)]
 
 
 def _sums(rows: Sequence[Row]) -> tuple[str, str]:
