@@ -37,7 +37,7 @@ from kopal.ways import embedded_backbone
 
 @dataclass(frozen=True)
 class Known:
-    """The train part of a set: features (N, D) of the kind that its head takes, labels, digests; how the head was fit."""
+    """The train part of a set: features (N, D) of the kind that its head takes, and the penalties down to its own."""
 
     name: str
     features: np.ndarray
@@ -46,9 +46,11 @@ class Known:
     penalties: tuple[float, ...]
 
     def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[bytes]]:
+        """What some photos (N,) of truth values have."""
         return self.features[rows], self.labels[rows], list(compress(self.digests, rows))
 
     def fold(self, seed: int = 0) -> np.ndarray:
+        """A fifth for each photo."""
         return folds(self.labels, self.digests, 5, seed)
 
 
