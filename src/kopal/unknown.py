@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from kopal.arrays import Features, Labels
 from kopal.backends.onnx_backend import classifier_model
@@ -28,7 +29,7 @@ from kopal.errors import KopalError, UsageError
 from kopal.fit.fitted import Fitted
 from kopal.log import Log, Note, silent
 from kopal.novelty import MOST_OF_NETS, Novelty, auroc, fit_novelty, spread_of
-from kopal.parallel import ordered
+from kopal.parallel import cores, ordered
 from kopal.pixels import PixelPhotos
 from kopal.splits import folds
 
@@ -41,7 +42,9 @@ MOST_MEASURED = 5000
 MOST_COMPARED, MOST_LEFT_OUT = 2000, 10
 """Photos, and classes that are left out in turn, by which one way of measuring is preferred to another."""
 FOLDS = 5
-AT_ONCE = 64
+AT_ONCE = 2
+"""Folds under way, each of which holds the features once more."""
+BATCH = 64
 LEAST_LIMIT = 1e-3
 """A cosine distance that rounding makes: of equal photos none is to be unknown by it."""
 
@@ -83,19 +86,26 @@ class Unknown:
         }
 
 
-def fit_unknown(fitted: Fitted, photos: Labelled, seed: int = 0, log: Log = silent) -> Unknown | None:
+def fit_unknown(
+    fitted: Fitted,
+    photos: Labelled,
+    seed: int = 0,
+    log: Log = silent,
+    groups: Sequence[Hashable] | None = None,
+) -> Unknown | None:
     """What tells that a photo is of none of the classes; None, with a note that says why, where nothing can.
 
     Frozen features: distances of the train part, each measured without the photo, its copies and the spread of its
-    fold. A net that learned from pixels: from the calibration part to photos that it learned from.
+    fold. A net that learned from pixels: from the calibration part to photos that it learned from. `groups` (N,) are
+    photos that are as good as copies; without them, equal files.
     """
     model = classifier_model(fitted.net, fitted.weights, 1.0, len(photos.classes))
     train = np.flatnonzero(photos.where("train"))
     try:
         if fitted.features is not None:
             name = input_of_stage(model.graph, fitted.net.stages()[-1])
-            groups = list(compress(photos.digests, photos.where("train")))
-            found = of_features(fitted.features[train], photos.labels[train], groups, name, seed)
+            own = list(compress(groups or photos.digests, photos.where("train")))
+            found = of_features(fitted.features[train], photos.labels[train], own, name, seed)
         else:
             assert isinstance(photos, PixelPhotos)
             found = _of_net(model, photos, train, seed)
@@ -135,17 +145,19 @@ def choose(
     present = np.unique(labels)
     fold = folds(labels, [groups[index] for index in some], FOLDS, seed)
     dealt = np.random.default_rng(seed).permutation(present)[:MOST_LEFT_OUT]
-    found: list[list[float]] = []
-    for number, label in enumerate(dealt):
-        held = fold == number % (int(fold.max()) + 1)
-        left, strange = labels != label, labels == label
-        kept, known = left & ~held, left & held
+
+    def without(number: int) -> list[float]:
+        held, strange = fold == number % (int(fold.max()) + 1), labels == dealt[number]
+        kept, known = ~strange & ~held, ~strange & held
         if not kept.any() or not known.any():
-            continue
+            return []
         mean = features[kept].mean(axis=0)
         spread = spread_of(features[kept], labels[kept], mean, seed)
         ways = [fit_novelty(features[kept], mean, spread, *option) for option in OPTIONS]
-        found.append([auroc(way.distances(features[known]), way.distances(features[strange])) for way in ways])
+        return [auroc(way.distances(features[known]), way.distances(features[strange])) for way in ways]
+
+    with threadpool_limits(1, user_api="blas"):
+        found = [told for told in ordered(without, range(len(dealt)), min(cores(), AT_ONCE), ahead=1) if told]
     if not found:
         return OPTIONS[0], None
     means = np.mean(found, axis=0)
@@ -193,17 +205,19 @@ def _out_of_sample(
     """
     asked = draw(labels, MOST_MEASURED, seed + 1)
     fold = folds(labels, groups, FOLDS, seed)
-    group = np.unique(fold, return_inverse=True)[1]
     known: dict[Hashable, int] = {}
     group = np.array([known.setdefault(one, len(known)) for one in groups], np.int64)
-    found = []
-    for held in range(int(fold.max()) + 1):
+
+    def without(held: int) -> NDArray[np.float32]:
         others, own = fold != held, asked[fold[asked] == held]
         mean = features[others].mean(axis=0)
         spread = spread_of(features[others], labels[others], mean, seed)
         novelty = fit_novelty(features[references], mean, spread, *option)
-        found.append(novelty.distances(features[own], (group[own], group[references])))
-    return np.concatenate(found)
+        return novelty.distances(features[own], (group[own], group[references]))
+
+    # As where heads are fitted: a fold to a core, without BLAS threads of their own.
+    with threadpool_limits(1, user_api="blas"):
+        return np.concatenate(list(ordered(without, range(int(fold.max()) + 1), min(cores(), AT_ONCE), ahead=1)))
 
 
 def _of_net(model: onnx.ModelProto, photos: PixelPhotos, train: NDArray[np.int64], seed: int) -> Unknown:
@@ -211,7 +225,7 @@ def _of_net(model: onnx.ModelProto, photos: PixelPhotos, train: NDArray[np.int64
     runner = session(before_head(model).SerializeToString())
 
     def features(rows: NDArray[np.int64]) -> Features:
-        batches = (rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE))
+        batches = (rows[first : first + BATCH] for first in range(0, len(rows), BATCH))
         parts = ordered(lambda some: run_session(runner, photos.pixels[some], photos.geometry)[0], batches)
         return np.concatenate(list(parts))
 

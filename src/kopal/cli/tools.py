@@ -21,12 +21,15 @@ def ensemble(
 
     out = out or free_name("ensemble.onnx")
     check_place(out, models)
-    classifier = combine([load(model) for model in models])
+    members = [load(model) for model in models]
+    classifier = combine(members)
     classifier.save(out)
     say(f"saved in {shown(out)}, {classifier.size / 1e6:.1f} MB:")
     say(f"  {shown(classifier.card.net)}, {len(classifier.classes)} classes")
     if photos := classifier.card.provenance.get("photos"):
         say(f"  the models learned from {photos} different photos")
+    if any(member.has_unknown for member in members):
+        say("  it does not tell unknown photos, as a single model does")
     say(f"next:\n  {this_command()} evaluate {quoted(out)} path/to/new/photos")
     say(f"  {this_command()} predict {quoted(out)} photo.jpg")
 
