@@ -58,6 +58,15 @@ def test_a_connection_carries_many_requests_and_one_answer_each() -> None:
         assert len(answers) == 20
 
 
+def test_small_answers_are_sent_at_once() -> None:
+    with running() as server, server.connect() as line:
+        line.sendall(request(photo(1)))
+        assert read_answer(line)[0] == 200
+        (connection,) = server.server._doors.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_requests_sent_without_waiting_are_answered_in_order() -> None:
     with running() as server, server.connect() as line:
         line.sendall(b"".join(request(photo(seed)) for seed in range(9)) + request(photo(9), b"Connection: close\r\n"))
