@@ -28,7 +28,7 @@ from kopal.datasets import Labelled
 from kopal.errors import KopalError, UsageError
 from kopal.fit.fitted import Fitted
 from kopal.log import Log, Note, silent
-from kopal.novelty import MOST_OF_NETS, Novelty, auroc, fit_novelty, spread_of
+from kopal.novelty import MOST_OF_NETS, Novelty, Spread, auroc, fit_novelty, spread_of
 from kopal.parallel import cores, ordered
 from kopal.pixels import PixelPhotos
 from kopal.splits import folds
@@ -41,6 +41,8 @@ MOST_MEASURED = 5000
 """Photos whose distances the threshold is read from: it then errs by a third of a per cent at the most, mostly."""
 MOST_COMPARED, MOST_LEFT_OUT = 2000, 10
 """Photos, and classes that are left out in turn, by which one way of measuring is preferred to another."""
+FEWEST_FOR_SPREAD = 200
+"""Photos from which the spread within classes can be learned, by half of them."""
 FOLDS = 5
 AT_ONCE = 2
 """Folds under way, each of which holds the features once more."""
@@ -95,9 +97,9 @@ def fit_unknown(
 ) -> Unknown | None:
     """What tells that a photo is of none of the classes; None, with a note that says why, where nothing can.
 
-    Frozen features: distances of the train part, each measured without the photo, its copies and the spread of its
-    fold. A net that learned from pixels: from the calibration part to photos that it learned from. `groups` (N,) are
-    photos that are as good as copies; without them, equal files.
+    Frozen features: distances of the train part, each measured as if the photo and its copies were not among the
+    references. A net that learned from pixels: from the calibration part to photos that it learned from. `groups` (N,)
+    are photos that are as good as copies; without them, equal files.
     """
     model = classifier_model(fitted.net, fitted.weights, 1.0, len(photos.classes))
     train = np.flatnonzero(photos.where("train"))
@@ -124,12 +126,20 @@ def of_features(
     Raises `DataError` where all photos are of one group.
     """
     option, told = choose(features, labels, groups, seed)
+    learns = asked = np.ones(len(labels), np.bool_)
+    spread = Spread(np.empty((0, features.shape[1]), np.float32), np.empty(0), 0.0)
+    if option[0] < 1:
+        # A spread suits those best that it was learned from: distances of the other half are those of new photos.
+        learns = folds(labels, groups, 2, seed) == 0
+        asked = ~learns
+        spread = spread_of(features[learns], labels[learns], features[learns].mean(axis=0), seed)
     mine = draw(labels, rows_for(features), seed)
-    distances = _out_of_sample(features, labels, groups, mine, option, seed)
+    novelty = fit_novelty(features[mine], features[learns].mean(axis=0), spread, *option)
+    measured = np.flatnonzero(asked)[draw(labels[asked], MOST_MEASURED, seed)]
+    known: dict[Hashable, int] = {}
+    group = np.array([known.setdefault(one, len(known)) for one in groups], np.int64)
+    distances = novelty.distances(features[measured], (group[measured], group[mine]))
     limit, promised = limit_of(distances)
-    mean = features.mean(axis=0)
-    spread = spread_of(features, labels, mean, seed)
-    novelty = fit_novelty(features[mine], mean, spread, *option)
     return Unknown(novelty, limit, name, option[0], promised, len(distances), told)
 
 
@@ -140,6 +150,7 @@ def choose(
 
     None where no class leaves enough behind, with the plainest option.
     """
+    options = OPTIONS if len(labels) >= FEWEST_FOR_SPREAD else [option for option in OPTIONS if option[0] == 1]
     some = draw(labels, MOST_COMPARED, seed)
     features, labels = features[some], labels[some]
     present = np.unique(labels)
@@ -153,7 +164,7 @@ def choose(
             return []
         mean = features[kept].mean(axis=0)
         spread = spread_of(features[kept], labels[kept], mean, seed)
-        ways = [fit_novelty(features[kept], mean, spread, *option) for option in OPTIONS]
+        ways = [fit_novelty(features[kept], mean, spread, *option) for option in options]
         return [auroc(way.distances(features[known]), way.distances(features[strange])) for way in ways]
 
     with threadpool_limits(1, user_api="blas"):
@@ -162,7 +173,7 @@ def choose(
         return OPTIONS[0], None
     means = np.mean(found, axis=0)
     best = int(means.argmax())
-    return OPTIONS[best], float(means[best])
+    return options[best], float(means[best])
 
 
 def limit_of(distances: NDArray[np.float32], share: float = FALSE_ALARMS) -> tuple[float, float]:
@@ -190,34 +201,6 @@ def draw(labels: Labels, most: int, seed: int) -> NDArray[np.int64]:
         own = rng.permutation(np.flatnonzero(labels == label))
         drawn.append(own[: max(1, len(own) * most // len(labels))])
     return np.sort(np.concatenate(drawn))
-
-
-def _out_of_sample(
-    features: Features,
-    labels: Labels,
-    groups: Sequence[Hashable],
-    references: NDArray[np.int64],
-    option: Option,
-    seed: int,
-) -> NDArray[np.float32]:
-    """As far as each photo would be, had it not been here: it and its copies are no references to it, and the mean and
-    the spread come from other folds.
-    """
-    asked = draw(labels, MOST_MEASURED, seed + 1)
-    fold = folds(labels, groups, FOLDS, seed)
-    known: dict[Hashable, int] = {}
-    group = np.array([known.setdefault(one, len(known)) for one in groups], np.int64)
-
-    def without(held: int) -> NDArray[np.float32]:
-        others, own = fold != held, asked[fold[asked] == held]
-        mean = features[others].mean(axis=0)
-        spread = spread_of(features[others], labels[others], mean, seed)
-        novelty = fit_novelty(features[references], mean, spread, *option)
-        return novelty.distances(features[own], (group[own], group[references]))
-
-    # As where heads are fitted: a fold to a core, without BLAS threads of their own.
-    with threadpool_limits(1, user_api="blas"):
-        return np.concatenate(list(ordered(without, range(int(fold.max()) + 1), min(cores(), AT_ONCE), ahead=1)))
 
 
 def _of_net(model: onnx.ModelProto, photos: PixelPhotos, train: NDArray[np.int64], seed: int) -> Unknown:
