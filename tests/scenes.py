@@ -175,7 +175,7 @@ def run_in(folder: Path) -> Run:
         evaluate(np.log(probabilities), labels, 1.0, ("a", "b"), "out of fold"),
         Recipe(),
         (LedgerRow("b/x.jpg", "b", "00", "damaged", "cut short"),),
-        Answers(("a/1", "b/1", "b/2"), labels, probabilities),
+        Answers(("a/1", "b/1", "b/2"), labels, probabilities, ("a", "b", "unsure")),
         (),
         1.5,
         (HeadRow("logistic", 0.9, (0.8, 1.0), 3, 0.2, 1.0, 100),),

@@ -124,6 +124,17 @@ def test_the_surest_mistakes_come_with_map_and_neighbours(page: Page, confused: 
     assert page.text.count('<ul class="near">') == len(cards)
 
 
+def test_photos_that_it_would_not_name_are_shown(confused: Run, tmp_path: Path) -> None:
+    report = json.loads((confused.folder / "report.json").read_bytes())
+    run = train(report["data"]["path"], tmp_path / "careful", replace(QUICK, coverage=0.6))
+    rows = (run.folder / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    unsure = sum(row.endswith(",unsure") for row in rows)
+    page = Page((run.folder / "report.html").read_text(encoding="utf-8"))
+    assert 0 < unsure < len(rows) - 1
+    assert page.text.count(", unsure\"") == min(24, unsure)
+    assert f"unsure of {unsure} photos" in page.of("main")[0].text
+
+
 def test_the_same_run_gives_the_same_page(confused: Run) -> None:
     source, note = photos_of(confused.folder)
     assert note == ""

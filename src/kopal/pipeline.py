@@ -31,6 +31,7 @@ from kopal.fit.world import ALONE, World
 from kopal.ledger import LedgerRow
 from kopal.log import Log, silent
 from kopal.model_file import UNKNOWN, Card
+from kopal.promise import Promise, in_names
 from kopal.recipes import Recipe
 from kopal.reliability import probabilities_of
 from kopal.report.page import run_page, whereabouts
@@ -89,7 +90,7 @@ def train(
         unknown = fit_unknown(fitted, photos, recipe.seed, log) if recipe.unknown else None
         thresholds = kept(promise, fitted.scores, temperature, photos)
         classifier = assemble(fitted, temperature, photos, recipe, thresholds, unknown)
-        report, answers = measure(fitted, temperature, photos)
+        report, answers = measure(fitted, temperature, photos, promise)
         report = checked(report, promise, fitted.scores, temperature, photos, recipe)
         advice = at_a_glance(recipe, fitted, photos, report) if isinstance(photos, Photos) else None
         spent = perf_counter() - started
@@ -169,14 +170,15 @@ def calibrate(fitted: Fitted, photos: Labelled) -> float:
     return fit_temperature(fitted.scores[part], photos.labels[part])
 
 
-def measure(fitted: Fitted, temperature: float, photos: Labelled) -> tuple[Report, Answers]:
+def measure(fitted: Fitted, temperature: float, photos: Labelled, promise: Promise) -> tuple[Report, Answers]:
     """The report on the owner's test part if there is one, else on every photo out of fold."""
     part = photos.where("test")
     measured_on = "test part" if part.any() else "out of fold"
     part = part if part.any() else photos.where("train")
     scores, labels = fitted.scores[part], photos.labels[part]
     names = tuple(name for name, chosen in zip(photos.names, part, strict=True) if chosen)
-    answers = Answers(names, labels, probabilities_of(scores, temperature))
+    probabilities = probabilities_of(scores, temperature)
+    answers = Answers(names, labels, probabilities, in_names(promise, probabilities, photos.classes))
     return evaluate(scores, labels, temperature, photos.classes, measured_on), answers
 
 

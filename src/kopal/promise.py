@@ -21,6 +21,7 @@ from kopal.selective import Floor, choose_floor
 
 COVERAGE, MAX_ERROR = "coverage", "max_error"
 """Keys of a card's thresholds."""
+UNSURE = "unsure"
 SHORT = 3
 """Names at most in a list that is still an answer; and never all classes."""
 _ANEW = "a card as kopal writes it", "copy the file again, or train anew with kopal train"
@@ -92,6 +93,17 @@ class Promise:
                 why or f"less sure than the {self.floor.confidence:.3f} that errors below {self.floor.max_error:g} take"
             )
         return chosen, why
+
+
+def in_names(promise: Promise, probabilities: Probabilities, classes: Sequence[str]) -> tuple[str, ...]:
+    """Probabilities (N, K) → what is answered, in words: a name, several joined by or, or unsure."""
+    said = []
+    for row in probabilities:
+        order = np.argsort(-row, kind="stable").tolist()
+        inside, why = promise.answer(row, order)
+        chosen = order[:1] if inside is None else inside
+        said.append(UNSURE if why else " or ".join(classes[index] for index in chosen))
+    return tuple(said)
 
 
 def unsure(size: int, classes: int) -> str:

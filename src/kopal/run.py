@@ -41,11 +41,15 @@ BEGUN = f".run{HALF}"
 
 @dataclass(frozen=True)
 class Answers:
-    """What the report was measured on: a photo's path, its class, and probabilities (N, K) that never saw it."""
+    """What the report was measured on: a photo's path, its class, and probabilities (N, K) that never saw it.
+
+    `said` is what would have been answered, in words: a name, several, or unsure.
+    """
 
     names: tuple[str, ...]
     labels: Labels
     probabilities: Probabilities
+    said: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Run:
         write_csv(self.folder / "ledger.csv", ("path", "class", "sha256", "kind", "reason"), ledger)
         write_csv(
             self.folder / "predictions.csv",
-            ("path", "truth", "predicted", "probability"),
+            ("path", "truth", "predicted", "probability", "answer"),
             prediction_rows(self.answers, self.classifier.classes),
         )
         write_csv(self.folder / PHOTOS, ("path", "class", "part", "sha256"), photo_rows(photos))
@@ -130,12 +134,13 @@ class Run:
         write_json(self.folder / REPORT, report)
 
 
-def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
-    """(path, truth, predicted, probability) per photo, as predictions.csv has them."""
+def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[str, str, str, str, str]]:
+    """(path, truth, predicted, probability, answer) per photo, as predictions.csv has them."""
     best = answers.probabilities.argmax(axis=1)
     sure = np.take_along_axis(answers.probabilities, best[:, None], axis=1)[:, 0]
-    for name, label, said, probability in zip(answers.names, answers.labels, best, sure, strict=True):
-        yield name, classes[label], classes[said], f"{probability:.6f}"
+    for row in zip(answers.names, answers.labels, best, sure, answers.said, strict=True):
+        name, label, predicted, probability, said = row
+        yield name, classes[label], classes[predicted], f"{probability:.6f}", said
 
 
 def photo_rows(photos: Labelled) -> Iterator[tuple[str, str, str, str]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from math import ceil
 from typing import Any
 
@@ -88,13 +87,7 @@ class Unknown:
         }
 
 
-def fit_unknown(
-    fitted: Fitted,
-    photos: Labelled,
-    seed: int = 0,
-    log: Log = silent,
-    groups: Sequence[Hashable] | None = None,
-) -> Unknown | None:
+def fit_unknown(fitted: Fitted, photos: Labelled, seed: int = 0, log: Log = silent) -> Unknown | None:
     """What tells that a photo is of none of the classes; None, with a note that says why, where nothing can.
 
     Frozen features: distances of the train part, each measured as if the photo and its copies were not among the
@@ -106,7 +99,7 @@ def fit_unknown(
     try:
         if fitted.features is not None:
             name = input_of_stage(model.graph, fitted.net.stages()[-1])
-            own = list(compress(groups or photos.digests, photos.where("train")))
+            own = photos.groups[train].tolist()
             found = of_features(fitted.features[train], photos.labels[train], own, name, seed)
         else:
             assert isinstance(photos, PixelPhotos)

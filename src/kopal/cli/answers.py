@@ -12,10 +12,10 @@ from kopal.classifier import Prediction
 from kopal.cli.output import as_json
 from kopal.errors import OutputError, UsageError
 from kopal.files import shown, write_csv
+from kopal.model_file import UNKNOWN
+from kopal.promise import UNSURE
 
 COLUMNS = ("path", "rank", "label", "probability", "unreadable", "answer", "unknown", "unknown_score")
-
-UNSURE, UNKNOWN = "unsure", "unknown"
 
 
 def check_some_exist(arguments: Sequence[str]) -> None:

@@ -26,6 +26,7 @@ class Answer:
     truth: str
     said: str
     probability: float
+    answer: str = ""
 
     @property
     def right(self) -> bool:
@@ -91,7 +92,7 @@ def read_facts(folder: Path, report: Mapping[str, Any] | None = None) -> Facts:
         report = json.loads((folder / "report.json").read_bytes()) if report is None else report
         recipe = json.loads((folder / "recipe.json").read_bytes())
         answers = tuple(
-            Answer(row["path"], row["truth"], row["predicted"], float(row["probability"]))
+            Answer(row["path"], row["truth"], row["predicted"], float(row["probability"]), row.get("answer", ""))
             for row in _rows(folder / "predictions.csv")
         )
         listed = _rows(folder / PHOTOS) if (folder / PHOTOS).exists() else []

@@ -13,12 +13,11 @@ from typing import Any
 from kopal.datasets import Source
 from kopal.report.page.facts import read_facts
 from kopal.report.page.html import plain
-from kopal.report.page.sections import answers, mistakes
+from kopal.report.page.sections import answers, mistakes, trust
 from kopal.report.page.sections.data import data
 from kopal.report.page.sections.learning import growth, learning
 from kopal.report.page.sections.provenance import provenance
 from kopal.report.page.sections.summary import summary
-from kopal.report.page.sections.trust import trust
 from kopal.report.page.sections.weights import weights
 from kopal.report.page.thumbnails import Thumbnails
 
@@ -33,13 +32,13 @@ def run_page(folder: Path, source: Source | None, report: Mapping[str, Any] | No
     """
     facts = read_facts(folder, report)
     near = mistakes.nearest(facts) if facts.photos else {}
-    thumbnails = Thumbnails(source, chain(mistakes.wanted(facts, near), answers.wanted(facts)))
+    thumbnails = Thumbnails(source, chain(mistakes.wanted(facts, near), trust.wanted(facts), answers.wanted(facts)))
     sections = [
         summary(facts),
         answers.answers(facts, thumbnails),
         answers.classes(facts),
         mistakes.mistakes(facts, source, thumbnails, near),
-        trust(facts),
+        trust.trust(facts, thumbnails),
         weights(facts),
         data(facts),
         learning(facts),

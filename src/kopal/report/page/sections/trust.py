@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kopal.promise import UNSURE
 from kopal.report.page.chart import Axis, Dot, Dots, Line, chart
-from kopal.report.page.facts import Facts
-from kopal.report.page.html import between, grouped, listing, percent, section
+from kopal.report.page.facts import Answer, Facts
+from kopal.report.page.html import between, grouped, listing, paragraph, percent, plain, section
+from kopal.report.page.thumbnails import Thumbnails
+
+MOST_UNSURE = 24
+"""Photos shown of those that it would not name."""
 
 
-def trust(facts: Facts) -> str:
-    """Reliability and risk-coverage, with the promises that were made."""
+def trust(facts: Facts, thumbnails: Thumbnails) -> str:
+    """Reliability and risk-coverage, with the promises that were made, and photos of which it is unsure."""
     report = facts.report
     drawn = ""
     if found := report.get("calibration"):
@@ -19,7 +24,33 @@ def trust(facts: Facts) -> str:
     if points := report.get("risk_coverage"):
         drawn += _risk(points)
     said = filter(None, (_calibrated(report), _covered(report), _declined(report), _unknown(facts)))
-    return section("trust", "Can it be trusted?", listing(said), f'<div class="two">\n{drawn}</div>\n' if drawn else "")
+    pictures = f'<div class="two">\n{drawn}</div>\n' if drawn else ""
+    return section("trust", "Can it be trusted?", listing(said), pictures, _unsure(facts, thumbnails))
+
+
+def wanted(facts: Facts) -> Iterator[str]:
+    """The photos that are shown here."""
+    return (answer.path for answer in _not_named(facts)[:MOST_UNSURE])
+
+
+def _not_named(facts: Facts) -> list[Answer]:
+    found = [answer for answer in facts.answers if answer.answer == UNSURE]
+    return sorted(found, key=lambda answer: answer.probability)
+
+
+def _unsure(facts: Facts, thumbnails: Thumbnails) -> str:
+    found = _not_named(facts)
+    if not found:
+        return ""
+    items = "".join(
+        f"<li>{thumbnails.picture(answer.path, f'{answer.truth}, unsure')}"
+        f"{percent(answer.probability, 0)} {plain(answer.said)}"
+        f'<div class="{"right" if answer.right else "wrong"}">is {plain(answer.truth)}</div></li>\n'
+        for answer in found[:MOST_UNSURE]
+    )
+    wrong = sum(not answer.right for answer in found)
+    words = f"It is unsure of {grouped(len(found))} photos; {grouped(wrong)} of them it would have named wrong."
+    return f'<h3>Unsure</h3>\n{paragraph(words)}<ul class="photos">\n{items}</ul>\n'
 
 
 def _calibrated(report: Mapping[str, Any]) -> str:
