@@ -2,8 +2,8 @@
 
     python benchmarks/serve_attacks.py [--share 1.0]        needs the extra [test]; a share of 0.1 is a tenth of each
 
-The long forms of tests/test_serve_*.py, on a small linear classifier: 10 000 mutated photos, bodies and requests;
-10 000 distinct photos at once, none mixed up; 200 slow clients beside a good one; 50 SIGTERMs under load.
+The long forms of tests/test_serve_*.py, on a small linear classifier: 10 000 mutated photos and requests; 10 000
+distinct photos at once, none mixed up; 200 slow clients beside a good one; 50 SIGTERMs under load.
 """
 
 from __future__ import annotations

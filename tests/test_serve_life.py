@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from attacks import file_of, sound, with_card
 from kopal.classifier import Classifier
 from kopal.errors import ServeError
 from kopal.serve.server import Ready, Server
-from serving import PLAIN, form, loaded_by, photo, process
+from serving import PLAIN, form, loaded_by, photo, process, running
 
 Kopal = Callable[..., tuple[int, str, str]]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows ends processes without asking them")
@@ -109,22 +110,17 @@ def drain(server: subprocess.Popen[str]) -> None:
         pass
 
 
-@posix
-def test_after_sigterm_it_is_not_ready_while_it_still_answers(model: Path) -> None:
-    with process(model) as (server, address), connect(address) as line:
+def test_after_a_signal_it_is_not_ready_while_it_still_answers() -> None:
+    with running(replace(PLAIN, notice_seconds=3)) as server, connect(server.url) as line:
         line.request("GET", "/v2/health/ready")
         assert json.loads(line.getresponse().read())["ready"] is True
-        server.send_signal(signal.SIGTERM)
-        assert server.stdout is not None
-        while json.loads(server.stdout.readline())["event"] != "stopping":
-            pass
+        server.server.asked_to_stop(signal.SIGTERM, None)
         line.request("GET", "/v2/health/ready")
         answer = line.getresponse()
         assert answer.status == 503
         assert answer.getheader("connection") == "close"
-        with connect(address) as other:
+        with connect(server.url) as other:
             assert predict(other, photo(1))[0] == 200
-        assert server.wait(10) == 0
 
 
 @posix
