@@ -131,8 +131,8 @@ def test_photos_that_it_would_not_name_are_shown(confused: Run, tmp_path: Path) 
     unsure = sum(row.endswith(",unsure") for row in rows)
     page = Page((run.folder / "report.html").read_text(encoding="utf-8"))
     assert 0 < unsure < len(rows) - 1
-    assert page.text.count(", unsure\"") == min(24, unsure)
-    assert f"unsure of {unsure} photos" in page.of("main")[0].text
+    assert page.text.count(', unsure"') == min(24, unsure)
+    assert f"unsure of {unsure} of the photos judged" in page.of("main")[0].text
 
 
 def test_the_same_run_gives_the_same_page(confused: Run) -> None:
@@ -201,7 +201,7 @@ def test_report_makes_the_page_again_and_finds_photos_that_have_moved(
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("report.json", None, "holds no finished run"),
+        ("report.json", None, "is no finished run: report.json is missing"),
         ("report.json", "{}", "is damaged"),
         ("predictions.csv", "path,truth,predicted,probability\nx,unheard,of,1\n", "is damaged"),
         ("photos.csv", "a,b\n1,2\n", "is damaged"),
