@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kopal import log
 from kopal.advise import Advice
 from kopal.cli.heads import head_lines
-from kopal.cli.output import columns, cut, pad, paragraph, room, say, seconds, shown
+from kopal.cli.output import columns, counted, cut, pad, paragraph, room, say, seconds, shown
 from kopal.cli.trust_lines import trust_lines
 from kopal.datasets import Dataset
 from kopal.evaluate import Report
@@ -55,7 +55,8 @@ class Screen:
 
     @__call__.register
     def _(self, dataset: Dataset) -> None:
-        say(f"{shown(dataset.title)}: {len(dataset)} files in {len(dataset.classes)} classes")
+        files, classes = counted(len(dataset), "file"), counted(len(dataset.classes), "class")
+        say(f"{shown(dataset.title)}: {files} in {classes}")
         counts = [(shown(name), str(count)) for name, count in zip(dataset.classes, dataset.counts(), strict=True)]
         for line in columns(counts[:CLASSES_SHOWN]):
             say(f"  {line}")
