@@ -24,7 +24,7 @@ from kopal.graph_demands import images_at_once
 from kopal.images import Geometry
 from kopal.model_file import UNKNOWN, Card
 from kopal.parallel import chunks, ordered
-from kopal.promise import Promise
+from kopal.promise import Promise, in_words
 
 BATCH = 8
 """Photos that a worker reads, decodes and answers before it takes the next ones."""
@@ -59,6 +59,12 @@ class Prediction:
     unsure: str = ""
     unknown: bool = False
     unknown_score: float | None = None
+
+    @property
+    def said(self) -> str:
+        """The answer in words: a name, several, unsure, or unknown."""
+        names = [label for label, _ in self.candidates or self.top[:1]]
+        return UNKNOWN if self.unknown else in_words(names, self.unsure)
 
 
 @final
