@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
-from html import escape
 
 from kopal import images
 from kopal.datasets import Source
 from kopal.errors import UnreadableImage, UsageError
 from kopal.files import shown
 from kopal.images import FULL_SIDE, Geometry
+from kopal.report.page.html import plain
+from kopal.report.page.thumbnails import data_address
 from kopal.similar import Answer, Neighbour, Similar
 
 MOST_PICTURES = 2000
 
 # Pixels of a thumbnail's longer side: enough for a sharp picture on a fine screen, some 10 kB.
-NEAR, ASKED = 256, 480
+NEAR, ASKED, QUALITY = 256, 480, 82
 
 _HEAD = """<!doctype html>
 <html lang="en">
@@ -79,7 +78,7 @@ def similar_page(found: Similar) -> str:
         (
             _HEAD,
             f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n",
-            f"<p>Of {_plain(of)}, by the cosine of the features: {_plain(found.title)}. ",
+            f"<p>Of {plain(of)}, by the cosine of the features: {plain(found.title)}. ",
             "1 is the same direction, 0 is unrelated.</p>\n</header>\n<main>\n",
             *(_section(answer, found, above) for answer in found.answers),
             "</main>\n</body>\n</html>\n",
@@ -88,9 +87,9 @@ def similar_page(found: Similar) -> str:
 
 
 def _section(answer: Answer, found: Similar, above: int) -> str:
-    name = _plain(answer.query)
+    name = plain(answer.query)
     if answer.unreadable:
-        return f"<section>\n<h2>{name}</h2>\n<p>cannot be read: {_plain(answer.unreadable)}</p>\n</section>\n"
+        return f"<section>\n<h2>{name}</h2>\n<p>cannot be read: {plain(answer.unreadable)}</p>\n</section>\n"
     picture = _picture(found.queries.source, answer.query, f"the query, {answer.query}", ASKED)
     near = "".join(_item(neighbour, found.dataset.source, above) for neighbour in answer.neighbours)
     count = len(answer.neighbours)
@@ -107,8 +106,8 @@ def _item(near: Neighbour, source: Source, above: int) -> str:
     return (
         f"<li>{_picture(source, near.name, f'{near.label}, {near.name}', NEAR)}"
         f'<div class="bar" aria-hidden="true"><i style="width:{max(0.0, near.similarity):.1%}"></i></div>'
-        f'<div class="line"><b>{_plain(near.label)}</b><span>{near.similarity:.3f}</span></div>'
-        f'<p class="name" title="{_plain(near.name)}">{_plain(below)}</p>{twin}</li>\n'
+        f'<div class="line"><b>{plain(near.label)}</b><span>{near.similarity:.3f}</span></div>'
+        f'<p class="name" title="{plain(near.name)}">{plain(below)}</p>{twin}</li>\n'
     )
 
 
@@ -116,18 +115,9 @@ def _picture(source: Source, name: str, words: str, side: int) -> str:
     try:
         image = images.decode(source.read(name), Geometry(side, side))
     except UnreadableImage as error:  # it was readable a moment ago
-        return f'<div class="picture">{_plain(error.happened)}</div>'
-    # What JPEG would blur is small enough as PNG, and is shown pixel by pixel.
+        return f'<div class="picture">{plain(error.happened)}</div>'
+    # Shown pixel by pixel.
     tiny = max(image.size) <= FULL_SIDE
     image.thumbnail((side, side))
-    data = io.BytesIO()
-    image.save(data, "PNG") if tiny else image.save(data, "JPEG", quality=82, optimize=True)
-    code = base64.b64encode(data.getvalue()).decode()
     look = ' class="tiny"' if tiny else ""
-    kind = "png" if tiny else "jpeg"
-    return f'<div class="picture"><img{look} alt="{_plain(words)}" src="data:image/{kind};base64,{code}"></div>'
-
-
-def _plain(text: str) -> str:
-    """Anyone's text, printable and without markup."""
-    return escape(shown(text))
+    return f'<div class="picture"><img{look} alt="{plain(words)}" src="{data_address(image, QUALITY)}"></div>'
