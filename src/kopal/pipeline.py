@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from kopal import audit
 from kopal.advise import Advice
 from kopal.arrays import softmax
+from kopal.audit import Audit, audit, marks
+from kopal.audit.leaks import without_twins
 from kopal.backends.onnx_backend import classifier_model
 from kopal.calibrate import fit_temperature
 from kopal.classifier import Classifier
@@ -38,6 +39,7 @@ from kopal.ways import (
     from_pixels,
     from_tuning,
     rate_from_pixels,
+    read_features,
     starts_from_imagenet,
     used_knobs,
 )
@@ -73,16 +75,21 @@ def train(
     with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
         around = Circumstances(world, started, cache, folder, checkpoint_every, resume, download)
         learn = from_tuning if fine_tunes(recipe) else from_features if starts_from_imagenet(recipe) else from_pixels
-        fitted, photos, rows = learn(recipe, dataset, around, log)
+        fitted, photos, rows, findings = learn(recipe, dataset, around, log)
         temperature = calibrate(fitted, photos)
         classifier = assemble(fitted, temperature, photos, recipe)
         report, answers = measure(fitted, temperature, photos)
         advice = at_a_glance(recipe, fitted, photos, report) if isinstance(photos, Photos) else None
         spent = perf_counter() - started
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
+        honest = without_twins(photos, fitted.scores)
         details = _details(fitted, temperature, photos, rows)
-        run.write(used_knobs(recipe), details | ({"advice": advice.as_json()} if advice else {}))
+        details |= {"without_twins": honest.as_json()} if honest else {}
+        details |= {"advice": advice.as_json()} if advice else {}
+        run.write(used_knobs(recipe), details | {"audit": findings.as_json()})
     log(run)
+    if honest:
+        log(honest)
     if advice:
         log(advice)
     return run
@@ -130,6 +137,23 @@ def advise(data: str | os.PathLike[str] | Dataset, recipe: Recipe, cache: bool =
     return consult(_opened(data, log), recipe, Circumstances(ALONE, perf_counter(), cache), log)
 
 
+def audit_photos(
+    data: str | os.PathLike[str] | Dataset,
+    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+    cache: bool = True,
+    log: Log = silent,
+) -> Audit:
+    """What is wrong with these photos as a set, learnable or not; nothing is written. Raises `KopalError`."""
+    if not starts_from_imagenet(recipe):
+        raise UsageError(
+            f"an audit by net {recipe.net}: it has no features before it is trained", "a net with pretrained weights"
+        )
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    log(dataset)
+    _, photos, rows = read_features(recipe, dataset, Circumstances(ALONE, perf_counter(), cache), log)
+    return audit(photos, rows, photos.features)[0]
+
+
 def _opened(data: str | os.PathLike[str] | Dataset, log: Log) -> Dataset:
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     log(dataset)
@@ -163,7 +187,7 @@ def assemble(fitted: Fitted, temperature: float, photos: Labelled, recipe: Recip
         "kopal": version("kopal"),
         "photos": int(photos.where("train").sum()),
         "data_sha256": fingerprint(photos),
-        "learned_from": audit.marks(photos.digests[index] for index in np.flatnonzero(photos.where("train"))),
+        "learned_from": marks(photos.digests[index] for index in np.flatnonzero(photos.where("train"))),
         "recipe": used_knobs(recipe),
     }
     if fitted.origin:

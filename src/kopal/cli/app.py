@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kopal.cli import advise, everyday, ladder, lr_find, reuse, study, tools
+from kopal.cli import advise, audit, everyday, ladder, lr_find, reuse, study, tools
 from kopal.cli.words import HELP
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 
 for panel, commands in (
-    ("Everyday", (everyday.demo, everyday.train, everyday.predict, everyday.evaluate)),
+    ("Everyday", (everyday.demo, everyday.train, everyday.predict, everyday.evaluate, audit.audit)),
     ("To study", (study.nets, study.descent, ladder.ladder, lr_find.lr_find, advise.advise, study.explain)),
     ("Tools", (reuse.features, reuse.similar, tools.ensemble, tools.inspect, tools.doctor, tools.cache)),
 ):

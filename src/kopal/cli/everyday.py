@@ -47,6 +47,7 @@ def train(
     balance: Annotated[bool, typer.Option("--balance", help=HELP["--balance"])] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     resume: Annotated[bool, typer.Option("--resume", help=HELP["--resume"])] = False,
+    review: Annotated[Path | None, typer.Option("--review", help=HELP["--review"], show_default=False)] = None,
     head: Annotated[str | None, typer.Option("--head", help=HELP["--head"], show_default=False)] = None,
     net: str | None = knob("--net"),
     weights: str | None = knob("--weights"),
@@ -94,7 +95,7 @@ def train(
     }  # fmt: skip
     made = recipe(effort, seed=seed, balance=balance or None, **said)
     said |= {"resume": resume or None, "checkpoint_every": checkpoint_every, "nproc": nproc}
-    said |= {"max_restarts": max_restarts, "preview": preview, "download": download}
+    said |= {"max_restarts": max_restarts, "preview": preview, "download": download, "review": review}
     return run_training(data, out, made, said, no_cache)
 
 

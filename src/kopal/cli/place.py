@@ -29,6 +29,11 @@ def check_page_place(out: Path) -> None:
     _check(out, "similar.html", "page of similar photos", _is_page, (".html", ".htm"))
 
 
+def check_audit_place(out: Path) -> None:
+    """Raises where an audit may not be written, or not in that format."""
+    _check(out, "audit.html", "audit", _is_audit, (".html", ".json", ".csv"))
+
+
 def _check(
     out: Path, example: str, what: str, is_earlier: Callable[[Path], bool], kinds: Sequence[str] = (".onnx",)
 ) -> None:
@@ -50,6 +55,18 @@ def _is_ensemble(path: Path) -> bool:
     try:
         return "members" in load(path).card.provenance
     except KopalError:
+        return False
+
+
+def _is_audit(path: Path) -> bool:
+    from kopal.report.audit_page import GENERATOR
+    from kopal.review import COLUMNS
+
+    starts = {".html": GENERATOR, ".json": '{\n  "photos": ', ".csv": ",".join(COLUMNS)}
+    try:
+        with path.open("rb") as file:
+            return starts[path.suffix.lower()].encode() in file.read(200)
+    except OSError:
         return False
 
 

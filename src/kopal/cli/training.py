@@ -9,17 +9,18 @@ from typing import Any
 from kopal.backends.torch_module import require_torch
 from kopal.cli.output import quoted, say, shown, this_command
 from kopal.cli.screen import Screen
-from kopal.datasets import open_dataset
+from kopal.datasets import Dataset, open_dataset
 from kopal.errors import KopalError, TogetherError, UsageError
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import ALONE, World
 from kopal.pipeline import assist, train
 from kopal.recipes import NOT_OF_TUNING, Recipe
+from kopal.review import reviewed
 from kopal.ways import fine_tunes, refuse_head, starts_from_imagenet
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-OF_FEATURES_TOO = ("net", "weights", "head", "tune", "image_size", "download")
+OF_FEATURES_TOO = ("net", "weights", "head", "tune", "image_size", "download", "review")
 
 
 def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, Any], no_cache: bool) -> int:
@@ -45,13 +46,15 @@ def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, An
 
         # What is wrong with the command is better said once, and before the seconds that the processes take to start.
         _check_engine(recipe)
-        open_dataset(data)
+        _set(data, said["review"])
         return launch(said["nproc"], said["max_restarts"] or 0)
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        return _together(data, out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0)
+        return _together(
+            _set(data, said["review"]), out, recipe, not no_cache, bool(said["resume"]), said["checkpoint_every"] or 0
+        )
     else:
         _train(
-            data,
+            _set(data, said["review"]),
             out,
             recipe,
             not no_cache,
@@ -62,13 +65,17 @@ def run_training(data: str, out: Path | None, recipe: Recipe, said: dict[str, An
     return 0
 
 
+def _set(data: str, review: Path | None) -> Dataset:
+    return reviewed(open_dataset(data), review) if review else open_dataset(data)
+
+
 def option(knob: str) -> str:
     """The option of the command line that sets a knob of the recipe."""
     return OPTIONS.get(knob, "--" + knob.replace("_", "-"))
 
 
 def _train(
-    data: str,
+    data: Dataset,
     out: Path | None,
     recipe: Recipe,
     cache: bool,
@@ -82,7 +89,7 @@ def _train(
     say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
 
 
-def _together(data: str, out: Path | None, recipe: Recipe, cache: bool, resume: bool, every: int) -> int:
+def _together(data: Dataset, out: Path | None, recipe: Recipe, cache: bool, resume: bool, every: int) -> int:
     """One of several processes: the first trains and tells, the others learn along."""
     _check_engine(recipe)
     require_torch()

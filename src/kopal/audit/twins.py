@@ -1,0 +1,149 @@
+"""Photos that are copies of one another: the same file, or resized, recompressed, cropped, mirrored, recoloured.
+
+Features and a perceptual hash (the low frequencies of the thumbnail, and of its mirror image) propose pairs; pixels of
+the thumbnails, laid over one another, confirm them. How alike is alike enough depends on the set: handwritten digits
+look more alike than photos do. Where confirmed pairs still join a large part of the set, it is no copies that were
+found; those pairs are reported and not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kopal.arrays import Features
+from kopal.audit.alignment import Pairs, Planes, overlay, structure_alike
+from kopal.audit.neighbours import directions, neighbours, unit
+from kopal.looks import SIDE, Looks
+from kopal.splits import linked
+
+BY_FEATURES, BY_HASH = 8, 5
+"""Neighbours of each photo that features, and the hash of the photo and of its mirror image, propose."""
+
+FREQUENCIES = 8
+"""The hash is made of 8 x 8 frequencies, without the mean."""
+
+PROMISING = 0.7
+"""Correlation of coarse thumbnails below which a pair is not looked at closely."""
+
+ALIKE = 0.72
+"""Correlation of local structure from which two photos are copies, in a set of photos that are not alike."""
+
+NEARER = 0.35
+"""Where photos are alike, copies must be nearer to 1 than this share of what is usual among neighbours."""
+
+USUAL_RANK, USUAL_SAMPLE = 5, 400
+"""What is usual is asked of each photo's fifth neighbour: few photos have as many copies."""
+
+EMPTY = 4.0
+"""Grey levels of deviation below which there is nothing on a thumbnail to compare."""
+
+LARGEST_SHARE, ALWAYS_USED = 0.05, 10
+"""A group of copies may hold this share of the photos; up to ten always may."""
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Pairs of copies (P, 2), how alike they are (P,), and the group (N,) of each photo by the pairs that are used.
+
+    `crowds` are the groups that are too large to be copies: their pairs are not among `pairs`, nor are they used.
+    """
+
+    pairs: NDArray[np.int64]
+    alike: NDArray[np.float32]
+    groups: NDArray[np.int64]
+    crowds: tuple[NDArray[np.int64], ...]
+    threshold: float
+
+
+def find_twins(digests: Sequence[bytes], looks: Looks, features: Features | None = None) -> Twins:
+    """The copies among photos (N): equal digests, and near-duplicates by features (N, D), hash and pixels."""
+    first: dict[bytes, int] = {}
+    same = np.array([first.setdefault(digest, place) for place, digest in enumerate(digests)], np.int64)
+    thumbnails = looks["thumbnail"].reshape(-1, SIDE, SIDE)
+    different = np.array(sorted(first.values()), np.int64)
+    different = different[thumbnails[different].std(axis=(1, 2), dtype=np.float32) >= EMPTY]
+    own = thumbnails[different].astype(np.float32)
+    near, alike, threshold = near_duplicates(own, None if features is None else features[different])
+    used, crowds = _without_crowds(near, len(own))
+    again = np.flatnonzero(same != np.arange(len(same)))
+    pairs = np.concatenate([np.stack([same[again], again], axis=1), different[near[used]]])
+    likeness = np.concatenate([np.ones(len(again), np.float32), alike[used]])
+    # Copies of a photo that has twins are twins of those as well: they are linked by the photo itself.
+    groups = linked(len(same), pairs.tolist())
+    return Twins(pairs, likeness, groups, tuple(different[crowd] for crowd in crowds), threshold)
+
+
+def near_duplicates(
+    thumbnails: Planes, features: Features | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32], float]:
+    """Thumbnails (N, 32, 32) of different photos → pairs (P, 2) that are copies, how alike, and from where on."""
+    candidates = _candidates(thumbnails, features)
+    laid = overlay(thumbnails, candidates)
+    threshold = _threshold(thumbnails, laid)
+    likely = laid.at(laid.alike >= PROMISING)
+    alike = structure_alike(thumbnails, likely)
+    copies = alike >= threshold
+    pairs = np.sort(np.stack([likely.whole[copies], likely.part[copies]], axis=1), axis=1)
+    return pairs, alike[copies], threshold
+
+
+def _candidates(thumbnails: Planes, features: Features | None) -> NDArray[np.int64]:
+    """Pairs (P, 2) of neighbours by features and by hash, each once, the lower row first."""
+    if len(thumbnails) < 2:
+        return np.empty((0, 2), np.int64)
+    plain, mirrored = hashes(thumbnails)
+    found = [_as_pairs(neighbours(plain, queries, BY_HASH + 1)) for queries in (plain, mirrored)]
+    if features is not None:
+        vectors = directions(features)
+        found.append(_as_pairs(neighbours(vectors, vectors, BY_FEATURES + 1)))
+    pairs = np.sort(np.concatenate(found), axis=1)
+    pairs = pairs[(pairs[:, 0] >= 0) & (pairs[:, 0] < pairs[:, 1])]
+    return np.unique(pairs, axis=0)
+
+
+def _as_pairs(near: NDArray[np.int64]) -> NDArray[np.int64]:
+    rows = np.repeat(np.arange(len(near)), near.shape[1])
+    return np.stack([rows, near.ravel()], axis=1)
+
+
+def hashes(thumbnails: Planes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Thumbnails (N, 32, 32) → their perceptual hashes and those of their mirror images, unit vectors (N, 63).
+
+    The low frequencies of the cosine transform, each at the scale that it has in the set. A hash of bits keeps their
+    signs alone (Zauner 2010); kept as numbers they also find what was cropped.
+    """
+    along = (np.arange(SIDE) + 0.5) / SIDE
+    waves = np.cos(np.pi * np.arange(FREQUENCIES)[:, None] * along).astype(np.float32)
+    plain = waves @ thumbnails @ waves.T
+    spread = np.sqrt(np.mean(plain * plain, axis=0))
+    plain /= np.where(spread > 0, spread, 1)
+    # Seen in a mirror, every second wave along x is upside down.
+    mirrored = plain * np.where(np.arange(FREQUENCIES) % 2, -1, 1).astype(np.float32)
+    first, second = (unit(found.reshape(len(thumbnails), -1)[:, 1:]) for found in (plain, mirrored))
+    return first, second
+
+
+def _threshold(thumbnails: Planes, laid: Pairs) -> float:
+    """From where on two photos of this set are copies: far more alike than neighbours usually are."""
+    both = np.concatenate([laid.whole, laid.part])
+    order = np.lexsort((-np.concatenate([laid.alike, laid.alike]), both))
+    photos, starts, sizes = np.unique(both[order], return_index=True, return_counts=True)
+    if not len(photos):
+        return ALIKE
+    ranks = order[starts + np.minimum(sizes, USUAL_RANK) - 1] % len(laid.whole)
+    rows = ranks[np.unique(np.linspace(0, len(ranks) - 1, USUAL_SAMPLE).astype(int))]
+    usual = float(np.median(structure_alike(thumbnails, laid.at(rows))))
+    return max(ALIKE, 1 - NEARER * (1 - usual))
+
+
+def _without_crowds(pairs: NDArray[np.int64], count: int) -> tuple[NDArray[np.bool_], list[NDArray[np.int64]]]:
+    """Which pairs are used, and the groups of photos that are too large to be copies."""
+    groups = linked(count, pairs.tolist())
+    sizes = np.bincount(groups, minlength=count)
+    large = np.flatnonzero(sizes > max(ALWAYS_USED, LARGEST_SHARE * count))
+    used = ~np.isin(groups[pairs[:, 0]], large)
+    return used, [np.flatnonzero(groups == group) for group in large]
