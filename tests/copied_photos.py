@@ -13,7 +13,7 @@ def scene(seed: int, size: tuple[int, int] = (240, 180)) -> Image.Image:
     """A photo of nothing: a few scales of smooth colour, each finer one weaker."""
     rng = np.random.default_rng(seed)
     total = np.zeros((size[1], size[0], 3))
-    for cells, strength in ((3, 1.0), (6, 0.6), (12, 0.4), (24, 0.25), (48, 0.15)):
+    for cells, strength in ((3, 1.0), (6, 0.6), (12, 0.4), (24, 0.25), (48, 0.15), (120, 0.1)):
         coarse = rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
         total += strength * np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC), float)
     total = (total - total.mean()) / total.std() * 55 + 120

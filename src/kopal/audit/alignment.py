@@ -117,21 +117,20 @@ def _fitted(whole: Planes, target: Planes, window: NDArray[np.float32]) -> Plane
         # Moves come multiplied by the contrast, which is solved for beside them.
         gain = np.where(np.abs(solved[:, 4]) > 0.1, solved[:, 4], 1)
         window += np.clip(solved[:, :4] / gain[:, None], -2, 2)
-    rows, columns = (_sampling(window[:, at], window[:, at + 1])[0] for at in (0, 2))
-    return np.asarray(rows @ whole @ columns.transpose(0, 2, 1), np.float32)
+    down, right = (_sampling(window[:, at], window[:, at + 1])[0] for at in (0, 2))
+    return np.asarray(down @ whole @ right.transpose(0, 2, 1), np.float32)
 
 
 def _sampling(centre: NDArray[np.float32], size: NDArray[np.float32]) -> tuple[Planes, Planes]:
     """Windows along one side → the matrices (P, 32, 32) that read them out linearly, and their slopes by the centre."""
     along = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE - 0.5
     at = centre[:, None] + along * size[:, None] - 0.5
-    whole = np.arange(SIDE, dtype=np.float32)
 
-    def weights(places: NDArray[np.float32]) -> Planes:
-        near = np.abs(np.clip(places, 0, SIDE - 1)[:, :, None] - whole)
-        return np.maximum(1 - near, 0)
+    def weights(shift: float) -> Planes:
+        near = np.abs(np.clip(at + shift, 0, SIDE - 1)[:, :, None] - np.arange(SIDE))
+        return np.maximum(1 - near, 0).astype(np.float32)
 
-    return weights(at), weights(at + 0.5) - weights(at - 0.5)
+    return weights(0), (weights(0.5) - weights(-0.5)).astype(np.float32)
 
 
 def _windows() -> tuple[NDArray[np.float32], list[Planes]]:

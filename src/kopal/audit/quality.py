@@ -40,7 +40,7 @@ def quality_findings(names: Sequence[str], looks: Looks) -> Iterator[Finding]:
 def _empty(
     names: Sequence[str], mean: NDArray[np.floating], spread: NDArray[np.floating], empty: NDArray[np.bool_]
 ) -> Iterator[Finding]:
-    for place in np.flatnonzero(empty):
+    for place in np.flatnonzero(empty).tolist():
         kind: Kind = "black" if mean[place] < DARK else "white" if mean[place] > BRIGHT else "near-empty"
         why = f"its grey levels deviate by {spread[place]:.1f} of 255 around {mean[place]:.0f}"
         yield Finding(kind, names[place], (), float(1 - spread[place] / EMPTY), why, REVIEW)
@@ -54,7 +54,7 @@ def _blurred(names: Sequence[str], looks: Looks, empty: NDArray[np.bool_]) -> It
     median = np.median(values)
     spread = max(LEAST_SPREAD, 1.4826 * float(np.median(np.abs(values - median))))
     below = (median - values) / spread
-    for place, distance, value in zip(known, below, values, strict=True):
+    for place, distance, value in zip(known.tolist(), below, values, strict=True):
         if distance > SPREADS:
             why = f"its sharpness is {np.exp(value - median):.1%} of the median, {distance:.1f} deviations below"
             yield Finding("blurred", names[place], (), float(distance), why, REVIEW)
@@ -66,11 +66,11 @@ def _sizes(names: Sequence[str], looks: Looks) -> Iterator[Finding]:
     width, height = looks["width"].astype(np.float64), looks["height"].astype(np.float64)
     short, long = np.minimum(width, height), np.maximum(width, height)
     usual = np.median(short)
-    for place in np.flatnonzero((short < TINY_SIDE) & (short < TINY_SHARE * usual)):
+    for place in np.flatnonzero((short < TINY_SIDE) & (short < TINY_SHARE * usual)).tolist():
         why = f"{width[place]:.0f} x {height[place]:.0f} pixels; the median of the shorter sides is {usual:.0f}"
         yield Finding("tiny", names[place], (), float(1 - short[place] / usual), why, REVIEW)
     shape = long / np.maximum(short, 1)
-    for place in np.flatnonzero((shape > LONG) & (shape > LONGER * np.median(shape))):
+    for place in np.flatnonzero((shape > LONG) & (shape > LONGER * np.median(shape))).tolist():
         why = (
             f"{width[place]:.0f} x {height[place]:.0f} pixels: a net that sees the centre square is shown "
             f"{1 / shape[place]:.0%} of it"

@@ -118,12 +118,12 @@ def hashes(thumbnails: Planes) -> tuple[NDArray[np.float32], NDArray[np.float32]
     """
     along = (np.arange(SIDE) + 0.5) / SIDE
     waves = np.cos(np.pi * np.arange(FREQUENCIES)[:, None] * along).astype(np.float32)
-    plain = waves @ thumbnails @ waves.T
+    plain: Planes = waves @ thumbnails @ waves.T
     spread = np.sqrt(np.mean(plain * plain, axis=0))
     plain /= np.where(spread > 0, spread, 1)
     # Seen in a mirror, every second wave along x is upside down.
-    mirrored = plain * np.where(np.arange(FREQUENCIES) % 2, -1, 1).astype(np.float32)
-    first, second = (unit(found.reshape(len(thumbnails), -1)[:, 1:]) for found in (plain, mirrored))
+    turned = np.where(np.arange(FREQUENCIES) % 2, -1, 1).astype(np.float32)
+    first, second = (unit(waves.reshape(len(thumbnails), -1)[:, 1:]) for waves in (plain, plain * turned))
     return first, second
 
 
