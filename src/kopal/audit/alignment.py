@@ -22,7 +22,7 @@ COARSE = SIDE // 2
 SHARES = ((1.0, 1), (0.95, 3), (0.9, 3), (0.85, 3), (0.8, 3))
 """The share of each side that a crop may have left, and at how many offsets it is tried along each side."""
 
-STEPS = 5
+STEPS = 3
 AT_ONCE = 256
 NOISE = 4.0
 """Grey levels of deviation below which a neighbourhood counts as even."""
@@ -104,8 +104,8 @@ def _fitted(whole: Planes, target: Planes, window: NDArray[np.float32]) -> Plane
     y, x = along[:, None] / SIDE, along[None, :] / SIDE
     for _ in range(STEPS):
         rows, columns = (_sampling(window[:, at], window[:, at + 1]) for at in (0, 2))
-        view = rows[0] @ whole @ columns[0].transpose(0, 2, 1)
-        down = rows[1] @ whole @ columns[0].transpose(0, 2, 1)
+        across = whole @ columns[0].transpose(0, 2, 1)
+        view, down = rows[0] @ across, rows[1] @ across
         right = rows[0] @ whole @ columns[1].transpose(0, 2, 1)
         slopes = np.stack([down, down * y, right, right * x, view], axis=1).reshape(len(view), 5, -1)
         slopes -= slopes.mean(axis=2, keepdims=True)  # brightness is of no interest
@@ -117,8 +117,9 @@ def _fitted(whole: Planes, target: Planes, window: NDArray[np.float32]) -> Plane
         # Moves come multiplied by the contrast, which is solved for beside them.
         gain = np.where(np.abs(solved[:, 4]) > 0.1, solved[:, 4], 1)
         window += np.clip(solved[:, :4] / gain[:, None], -2, 2)
-    down, right = (_sampling(window[:, at], window[:, at + 1])[0] for at in (0, 2))
-    return np.asarray(down @ whole @ right.transpose(0, 2, 1), np.float32)
+    last = [_sampling(window[:, at], window[:, at + 1])[0] for at in (0, 2)]
+    found: Planes = last[0] @ whole @ last[1].transpose(0, 2, 1)
+    return found
 
 
 def _sampling(centre: NDArray[np.float32], size: NDArray[np.float32]) -> tuple[Planes, Planes]:
@@ -127,10 +128,13 @@ def _sampling(centre: NDArray[np.float32], size: NDArray[np.float32]) -> tuple[P
     at = centre[:, None] + along * size[:, None] - 0.5
 
     def weights(shift: float) -> Planes:
-        near = np.abs(np.clip(at + shift, 0, SIDE - 1)[:, :, None] - np.arange(SIDE))
-        return np.maximum(1 - near, 0).astype(np.float32)
+        near = np.clip(at + np.float32(shift), 0, SIDE - 1)[:, :, None] - np.arange(SIDE, dtype=np.float32)
+        np.abs(near, out=near)
+        np.subtract(1, near, out=near)
+        found: Planes = np.maximum(near, 0, out=near)
+        return found
 
-    return weights(0), (weights(0.5) - weights(-0.5)).astype(np.float32)
+    return weights(0), weights(0.5) - weights(-0.5)
 
 
 def _windows() -> tuple[NDArray[np.float32], list[Planes]]:

@@ -15,28 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.arrays import Features
-from kopal.audit.alignment import Pairs, Planes, overlay, structure_alike
+from kopal.audit.alignment import Planes, overlay, structure_alike
 from kopal.audit.neighbours import directions, neighbours, unit
 from kopal.looks import SIDE, Looks
 from kopal.splits import linked
 
-BY_FEATURES, BY_HASH = 8, 5
+BY_FEATURES, BY_HASH = 8, 8
 """Neighbours of each photo that features, and the hash of the photo and of its mirror image, propose."""
 
 FREQUENCIES = 8
 """The hash is made of 8 x 8 frequencies, without the mean."""
 
-PROMISING = 0.7
+PROMISING = 0.83
 """Correlation of coarse thumbnails below which a pair is not looked at closely."""
+AT_ONCE, WORTH = 8192, 0.005
+"""Pairs are looked at from the most promising down, so many at once, as long as this share of them are copies."""
 
-ALIKE = 0.72
-"""Correlation of local structure from which two photos are copies, in a set of photos that are not alike."""
-
-NEARER = 0.35
-"""Where photos are alike, copies must be nearer to 1 than this share of what is usual among neighbours."""
-
-USUAL_RANK, USUAL_SAMPLE = 5, 400
-"""What is usual is asked of each photo's fifth neighbour: few photos have as many copies."""
+FAR = 0.1
+"""How far from 1 the correlation of local structure of two copies may be (of ten cropped photos nine are nearer)."""
+FALLING, NEAREST = 0.8, 0.005
+CROWDED, FEW = 3, 3
+"""Copies leave a gap. Where within twice the distance there are more than three times as many pairs, and three, photos
+are merely alike, and copies must be nearer: the distance falls by fifths until there is a gap."""
 
 EMPTY = 4.0
 """Grey levels of deviation below which there is nothing on a thumbnail to compare."""
@@ -81,12 +81,17 @@ def near_duplicates(
     thumbnails: Planes, features: Features | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], float]:
     """Thumbnails (N, 32, 32) of different photos → pairs (P, 2) that are copies, how alike, and from where on."""
-    candidates = _candidates(thumbnails, features)
-    laid = overlay(thumbnails, candidates)
-    threshold = _threshold(thumbnails, laid)
-    likely = laid.at(laid.alike >= PROMISING)
-    alike = structure_alike(thumbnails, likely)
-    copies = alike >= threshold
+    laid = overlay(thumbnails, _candidates(thumbnails, features))
+    best_first = np.argsort(-laid.alike, kind="stable")
+    likely = laid.at(best_first[laid.alike[best_first] >= PROMISING])
+    alike = np.empty(0, np.float32)
+    for start in range(0, len(likely.whole), AT_ONCE):
+        found = structure_alike(thumbnails, likely.at(slice(start, start + AT_ONCE)))
+        alike = np.concatenate([alike, found])
+        if (found >= 1 - FAR).mean() < WORTH:
+            break
+    threshold = _threshold(alike)
+    copies = np.flatnonzero(alike >= threshold)
     pairs = np.sort(np.stack([likely.whole[copies], likely.part[copies]], axis=1), axis=1)
     return pairs, alike[copies], threshold
 
@@ -127,17 +132,19 @@ def hashes(thumbnails: Planes) -> tuple[NDArray[np.float32], NDArray[np.float32]
     return first, second
 
 
-def _threshold(thumbnails: Planes, laid: Pairs) -> float:
-    """From where on two photos of this set are copies: far more alike than neighbours usually are."""
-    both = np.concatenate([laid.whole, laid.part])
-    order = np.lexsort((-np.concatenate([laid.alike, laid.alike]), both))
-    photos, starts, sizes = np.unique(both[order], return_index=True, return_counts=True)
-    if not len(photos):
-        return ALIKE
-    ranks = order[starts + np.minimum(sizes, USUAL_RANK) - 1] % len(laid.whole)
-    rows = ranks[np.unique(np.linspace(0, len(ranks) - 1, USUAL_SAMPLE).astype(int))]
-    usual = float(np.median(structure_alike(thumbnails, laid.at(rows))))
-    return max(ALIKE, 1 - NEARER * (1 - usual))
+def _threshold(alike: NDArray[np.float32]) -> float:
+    """Correlations (P,) of pairs → from where on two photos of this set are copies.
+
+    In a family of photos that vary in m ways there are 2^m as many pairs within twice a distance; copies are alone.
+    """
+    distances = np.sort(1 - alike)
+    far = FAR
+    while far > NEAREST:
+        within, twice = np.searchsorted(distances, (far, 2 * far), side="right")
+        if twice <= CROWDED * within + FEW:
+            break
+        far *= FALLING
+    return 1 - far
 
 
 def _without_crowds(pairs: NDArray[np.int64], count: int) -> tuple[NDArray[np.bool_], list[NDArray[np.int64]]]:
