@@ -170,7 +170,9 @@ def timed(whole: Dataset) -> None:
         now = time.perf_counter()
         print(f"\n{name}: {len(photos)} photos, read in {between - started:.1f} s, audited in {now - between:.2f} s")
     print(f"  {dict(found.counts())}")
-    print(f"  largest group {np.bincount(groups).max()}; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")
+    print(
+        f"  largest group {np.bincount(groups).max()}; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB"
+    )
 
 
 if __name__ == "__main__":

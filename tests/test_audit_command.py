@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CLASSES, draw, make_photos
+from conftest import CLASSES, make_photos
 from copied_photos import saved, scene
 from kopal.audit import Audit, Finding
 from kopal.cli.audit_lines import audit_lines, summary_lines
@@ -28,7 +28,8 @@ def flawed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_photos(root / "train", CLASSES[:2], count=6)
     make_photos(root / "test", CLASSES[:2], count=3, first=40)
     home = root / "train" / CLASSES[0]
-    (home / "small.jpg").write_bytes(saved(draw(0, 2).resize((120, 90)), 70))
+    (home / "scene.jpg").write_bytes(saved(scene(5)))
+    (home / "small.jpg").write_bytes(saved(scene(5).resize((120, 90)), 70))
     (home / "black.jpg").write_bytes(saved(scene(0).point(lambda _: 0)))
     (home / "cut.jpg").write_bytes((home / "1.jpg").read_bytes()[:2000])
     shutil.copy(home / "1.jpg", root / "train" / CLASSES[1] / "one.jpg")

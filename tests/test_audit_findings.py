@@ -80,6 +80,7 @@ def plain_looks(count: int) -> Looks:
     rows = np.zeros(count, LOOK)
     rng = np.random.default_rng(0)
     rows["thumbnail"] = rng.integers(0, 256, (count, 32, 32))
+    rows["spread"] = 60
     rows["sharpness"] = np.exp(rng.normal(0, 0.3, count))
     rows["width"], rows["height"], rows["bytes"] = 640, 480, rng.integers(10_000, 90_000, count)
     rows["mode"], rows["format"] = b"RGB", b"JPEG"
@@ -140,7 +141,7 @@ def test_the_accuracy_without_twins_is_that_of_the_rest() -> None:
 def test_photos_of_nothing_are_named_for_what_they_are() -> None:
     looks = plain_looks(20)
     for place, grey in enumerate((0, 255, 120)):
-        looks["thumbnail"][place] = grey
+        looks["thumbnail"][place], looks["spread"][place] = grey, 1
     found = said(quality_findings([f"{place}" for place in range(20)], looks))
     assert found == [("black", "0", ()), ("white", "1", ()), ("near-empty", "2", ())]
 
@@ -216,11 +217,11 @@ def test_twins_do_not_help_a_property_to_tell_the_class() -> None:
 
 
 def test_bad_files_and_small_classes_are_findings_and_the_worst_kinds_come_first() -> None:
-    photos = some([0] * 30 + [1] * 3)
+    photos = some([0] * 30 + [1] * 3 + [2] * 30)
     rows = (LedgerRow("a", "cat", "", "truncated", "ends early"), LedgerRow("b", "cat", "", "empty", "0 bytes"))
     found, groups = audit(photos, rows)
     assert list(found.counts()) == ["unreadable", "truncated", "imbalance"]
-    assert groups.tolist() == list(range(33))
+    assert groups.tolist() == list(range(63))
     more = found.plus([Finding("leak", "c", (), 0.5, "", "leave out"), Finding("leak", "d", (), 0.9, "", "leave out")])
     assert [finding.file for finding in more.of("leak")] == ["d", "c"]
     assert next(iter(more.counts())) == "leak"

@@ -29,6 +29,7 @@ SHARP_FROM = 96
 LOOK = np.dtype(
     [
         ("thumbnail", "u1", (SIDE, SIDE)),
+        ("spread", "<f4"),
         ("sharpness", "<f4"),
         ("colour", "<f4"),
         ("bytes", "<u4"),
@@ -40,7 +41,7 @@ LOOK = np.dtype(
         ("day", "S10"),
     ]
 )
-"""A look as one row. `sharpness` is the variance of the Laplacian over that of the pixels, NaN for a small image;
+"""A look as one row. `spread` is the largest deviation of a colour in the thumbnail, 0 to 255; `sharpness` is the variance of the Laplacian over that of the pixels, NaN for a small image;
 `colour` the mean of max(R, G, B) - min(R, G, B), 0 to 255."""
 
 VERSION = 1
@@ -54,11 +55,11 @@ def look(image: Image.Image, pixels: Pixels, facts: Facts, size: int) -> np.void
     """An upright image, the pixels (H, W, C) that the net sees of it, its file's facts and bytes → its look."""
     # Most of the shrinking by whole steps, which costs a tenth of a filter; a photo smaller than that grows smoothly.
     small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=1.5)
-    row = np.zeros(1, LOOK)[0]
+    row: np.void = np.zeros(1, LOOK)[0]
     row["thumbnail"] = np.asarray(small.convert("L"))
-    if small.mode == "RGB":
-        colours = np.asarray(small)
-        row["colour"] = (colours.max(axis=2) - colours.min(axis=2)).mean()
+    colours = np.asarray(small).reshape(SIDE * SIDE, -1)
+    row["spread"] = colours.std(axis=0, dtype=np.float32).max()
+    row["colour"] = (colours.max(axis=1) - colours.min(axis=1)).mean()
     row["sharpness"] = sharpness(pixels)
     row["bytes"], row["width"], row["height"] = size, facts.width, facts.height
     for name in ("mode", "format", "camera", "day"):

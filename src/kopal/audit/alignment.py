@@ -118,8 +118,7 @@ def _fitted(whole: Planes, target: Planes, window: NDArray[np.float32]) -> Plane
         gain = np.where(np.abs(solved[:, 4]) > 0.1, solved[:, 4], 1)
         window += np.clip(solved[:, :4] / gain[:, None], -2, 2)
     last = [_sampling(window[:, at], window[:, at + 1])[0] for at in (0, 2)]
-    found: Planes = last[0] @ whole @ last[1].transpose(0, 2, 1)
-    return found
+    return np.asarray(last[0] @ whole @ last[1].transpose(0, 2, 1), np.float32)
 
 
 def _sampling(centre: NDArray[np.float32], size: NDArray[np.float32]) -> tuple[Planes, Planes]:

@@ -29,7 +29,7 @@ def directions(features: Floats, seed: int = 0) -> NDArray[np.float32]:
     sample = features[rows].astype(np.float32)
     mean = sample.mean(axis=0)
     axes = _axes(sample - mean, rng) if features.shape[1] > AXES else None
-    found = np.empty((len(features), features.shape[1] if axes is None else AXES), np.float32)
+    found = np.empty((len(features), features.shape[1] if axes is None else axes.shape[1]), np.float32)
     for start in range(0, len(features), BLOCK):
         block = features[start : start + BLOCK] - mean
         found[start : start + BLOCK] = block if axes is None else block @ axes

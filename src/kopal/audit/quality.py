@@ -11,7 +11,7 @@ from kopal.audit.finding import REVIEW, Finding, Kind
 from kopal.looks import Looks
 
 EMPTY = 4.0
-"""Grey levels of deviation of a thumbnail below which next to nothing is on a photo."""
+"""Deviation of every colour of a thumbnail, of 255, below which next to nothing is on a photo."""
 DARK, BRIGHT = 24.0, 231.0
 """Mean grey of a photo that is black, or white, where nothing is on it."""
 
@@ -29,10 +29,9 @@ LONG, LONGER = 3.0, 2.0
 
 def quality_findings(names: Sequence[str], looks: Looks) -> Iterator[Finding]:
     """Names and looks (N) of photos → what is odd about single photos; a photo is named once for what is on it."""
-    grey = looks["thumbnail"].reshape(len(looks), -1)
-    spread = grey.std(axis=1, dtype=np.float32)
+    spread = looks["spread"]
     empty = spread < EMPTY
-    yield from _empty(names, grey.mean(axis=1), spread, empty)
+    yield from _empty(names, looks["thumbnail"].mean(axis=(1, 2)), spread, empty)
     yield from _blurred(names, looks, empty)
     yield from _sizes(names, looks)
 
@@ -42,7 +41,7 @@ def _empty(
 ) -> Iterator[Finding]:
     for place in np.flatnonzero(empty).tolist():
         kind: Kind = "black" if mean[place] < DARK else "white" if mean[place] > BRIGHT else "near-empty"
-        why = f"its grey levels deviate by {spread[place]:.1f} of 255 around {mean[place]:.0f}"
+        why = f"its colours deviate by {spread[place]:.1f} of 255 around {mean[place]:.0f}"
         yield Finding(kind, names[place], (), float(1 - spread[place] / EMPTY), why, REVIEW)
 
 

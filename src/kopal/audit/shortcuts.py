@@ -70,7 +70,7 @@ def properties(looks: Looks) -> dict[str, NDArray[np.float64] | NDArray[np.int64
         "bytes": looks["bytes"].astype(np.float64),
         "pixels": width * height,
         "aspect": width / np.maximum(height, 1),
-        "brightness": looks["thumbnail"].reshape(len(looks), -1).mean(axis=1),
+        "brightness": looks["thumbnail"].mean(axis=(1, 2)),
         "colour": looks["colour"].astype(np.float64),
         "day": _days(looks["day"]),
     }

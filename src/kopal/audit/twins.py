@@ -20,16 +20,18 @@ from kopal.audit.neighbours import directions, neighbours, unit
 from kopal.looks import SIDE, Looks
 from kopal.splits import linked
 
-BY_FEATURES, BY_HASH = 8, 8
+BY_FEATURES, BY_HASH = 8, 6
 """Neighbours of each photo that features, and the hash of the photo and of its mirror image, propose."""
 
-FREQUENCIES = 8
-"""The hash is made of 8 x 8 frequencies, without the mean."""
+FREQUENCIES = 5
+"""The hash is made of 5 x 5 frequencies, without the mean: finer waves move away under a crop."""
 
 PROMISING = 0.83
 """Correlation of coarse thumbnails below which a pair is not looked at closely."""
 AT_ONCE, WORTH = 8192, 0.005
-"""Pairs are looked at from the most promising down, so many at once, as long as this share of them are copies."""
+"""Pairs are looked at from the most promising down, so many at once, as long as this share of them are copies. Where
+photos turn out to be merely alike, no more than half as many pairs as photos: there copies are the most promising.
+"""
 
 FAR = 0.1
 """How far from 1 the correlation of local structure of two copies may be (of ten cropped photos nine are nearer)."""
@@ -84,13 +86,13 @@ def near_duplicates(
     laid = overlay(thumbnails, _candidates(thumbnails, features))
     best_first = np.argsort(-laid.alike, kind="stable")
     likely = laid.at(best_first[laid.alike[best_first] >= PROMISING])
-    alike = np.empty(0, np.float32)
+    alike, threshold = np.empty(0, np.float32), 1 - FAR
     for start in range(0, len(likely.whole), AT_ONCE):
         found = structure_alike(thumbnails, likely.at(slice(start, start + AT_ONCE)))
         alike = np.concatenate([alike, found])
-        if (found >= 1 - FAR).mean() < WORTH:
+        threshold = _threshold(alike)
+        if (found >= 1 - FAR).mean() < WORTH or (threshold > 1 - FAR and len(alike) > len(thumbnails) // 2):
             break
-    threshold = _threshold(alike)
     copies = np.flatnonzero(alike >= threshold)
     pairs = np.sort(np.stack([likely.whole[copies], likely.part[copies]], axis=1), axis=1)
     return pairs, alike[copies], threshold
@@ -116,16 +118,16 @@ def _as_pairs(near: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def hashes(thumbnails: Planes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Thumbnails (N, 32, 32) → their perceptual hashes and those of their mirror images, unit vectors (N, 63).
+    """Thumbnails (N, 32, 32) → their perceptual hashes and those of their mirror images, unit vectors (N, 24).
 
     The low frequencies of the cosine transform, each at the scale that it has in the set. A hash of bits keeps their
     signs alone (Zauner 2010); kept as numbers they also find what was cropped.
     """
     along = (np.arange(SIDE) + 0.5) / SIDE
     waves = np.cos(np.pi * np.arange(FREQUENCIES)[:, None] * along).astype(np.float32)
-    plain: Planes = waves @ thumbnails @ waves.T
-    spread = np.sqrt(np.mean(plain * plain, axis=0))
-    plain /= np.where(spread > 0, spread, 1)
+    found = waves @ thumbnails @ waves.T
+    spread = np.sqrt(np.mean(found * found, axis=0))
+    plain = np.asarray(found / np.where(spread > 0, spread, 1), np.float32)
     # Seen in a mirror, every second wave along x is upside down.
     turned = np.where(np.arange(FREQUENCIES) % 2, -1, 1).astype(np.float32)
     first, second = (unit(waves.reshape(len(thumbnails), -1)[:, 1:]) for waves in (plain, plain * turned))
