@@ -21,9 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from header import print_header
 from PIL import Image, ImageEnhance, ImageOps
 
+from header import print_header
 from kopal.audit import audit, find_twins
 from kopal.datasets import Dataset, open_dataset
 from kopal.features import Photos
@@ -170,9 +170,8 @@ def timed(whole: Dataset) -> None:
         now = time.perf_counter()
         print(f"\n{name}: {len(photos)} photos, read in {between - started:.1f} s, audited in {now - between:.2f} s")
     print(f"  {dict(found.counts())}")
-    print(
-        f"  largest group {np.bincount(groups).max()}; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB"
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(f"  largest group {np.bincount(groups).max()}; peak {peak} MB")
 
 
 if __name__ == "__main__":

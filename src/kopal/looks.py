@@ -41,8 +41,9 @@ LOOK = np.dtype(
         ("day", "S10"),
     ]
 )
-"""A look as one row. `spread` is the largest deviation of a colour in the thumbnail, 0 to 255; `sharpness` is the variance of the Laplacian over that of the pixels, NaN for a small image;
-`colour` the mean of max(R, G, B) - min(R, G, B), 0 to 255."""
+"""A look as one row. `spread` is the largest deviation of a colour in the thumbnail, `colour` the mean of
+max(R, G, B) - min(R, G, B), both 0 to 255; `sharpness` the variance of the Laplacian over that of the pixels, NaN for a
+small image."""
 
 VERSION = 1
 """Raised whenever a look is made otherwise, so that kept ones are not taken for today's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from textwrap import shorten
 
@@ -13,7 +14,7 @@ SHOWN = 5
 """Findings of a kind that the command itself names."""
 LOUD = 6
 """Kinds that a training's summary names; the rest are counted."""
-WIDTH = 140
+WIDTH = 80
 
 
 def summary_lines(audit: Audit) -> Iterator[str]:
@@ -23,7 +24,8 @@ def summary_lines(audit: Audit) -> Iterator[str]:
         return
     yield "audit (kopal audit shows all; copies stay together in every split):"
     for kind, count, worst in kinds[:LOUD]:
-        yield f"  {count:5} {kind:14}  {example(worst)}"
+        line = f"  {count:5} {kind:14}  "
+        yield line + shorten(_short(worst), WIDTH - len(line), placeholder=" …")
     if rest := kinds[LOUD:]:
         yield f"        and {', '.join(f'{count} {kind}' for kind, count, _ in rest)}"
 
@@ -43,11 +45,6 @@ def audit_lines(audit: Audit) -> Iterator[str]:
             yield f"  and {count - SHOWN} more"
 
 
-def example(found: Finding) -> str:
-    """A finding on one line: where, its first other photo, why."""
-    return shorten(_one(found), WIDTH, placeholder=" …")
-
-
 def without_twins_line(honest: WithoutTwins) -> str:
     """What the test part says without the photos that leak."""
     if not honest.n:
@@ -57,6 +54,12 @@ def without_twins_line(honest: WithoutTwins) -> str:
         f"without the {honest.twins} photos of the test part whose twins were learned from: accuracy "
         f"{honest.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, n = {honest.n})"
     )
+
+
+def _short(found: Finding) -> str:
+    """A finding in few words: the photo and its first twin by class and name, or why."""
+    names = [shown("/".join(name.replace(os.sep, "/").split("/")[-2:])) for name in (found.file, *found.others[:1])]
+    return " = ".join(names) if found.file else shown(found.why)
 
 
 def _one(found: Finding) -> str:

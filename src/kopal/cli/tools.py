@@ -70,7 +70,7 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help=HELP["--clear"])] 
         say(f"freed {clear_store(folder) / 1e6:.1f} MB in {shown(folder)}")
         return
     rows, size = usage(folder)
-    say(f"{shown(folder)}: features of {rows} photos, {size / 1e6:.1f} MB")
+    say(f"{shown(folder)}: {rows} rows (features, pixels, looks), {size / 1e6:.1f} MB")
 
 
 def show_version(wanted: bool) -> None:
