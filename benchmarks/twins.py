@@ -12,8 +12,8 @@ import resource
 import time
 
 import numpy as np
-from header import print_header
 
+from header import print_header
 from kopal.audit.neighbours import directions, neighbours
 from kopal.audit.twins import BY_FEATURES
 

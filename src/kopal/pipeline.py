@@ -150,7 +150,7 @@ def audit_photos(
         )
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     log(dataset)
-    _, photos, rows = read_features(recipe, dataset, Circumstances(ALONE, perf_counter(), cache), log)
+    _, photos, rows = read_features(recipe, dataset, Circumstances(ALONE, perf_counter(), cache), log, fits=False)
     return audit(photos, rows, photos.features)[0]
 
 

@@ -111,15 +111,19 @@ def features_of(
 
 
 def read_features(
-    recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log
+    recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log, fits: bool = True
 ) -> tuple[Backbone, Photos, tuple[LedgerRow, ...]]:
-    """The photos with their looks and features as they are read, whether or not they can be learned from."""
+    """The photos with their looks and features as they are read, whether or not they can be learned from.
+
+    Where nothing is to be fitted there is no plan.
+    """
     backbone = backbone_of(recipe, around.download, log)
     with (
         closing(Store(cache_folder(), backbone.context)) if around.cache else nullcontext() as store,
         album(backbone.geometry, around.cache) as looks,
     ):
-        log(plan(dataset, backbone, store, recipe))
+        if fits:
+            log(plan(dataset, backbone, store, recipe))
         photos, rows = read(dataset, backbone, store, lambda done, of: log(Progress("photos", done, of)), looks)
         if store and store.fault:
             log(Note(store.fault))
