@@ -73,7 +73,7 @@ def test_the_straight_line_is_told_noun_by_noun(photos: Path, tmp_path: Path) ->
     nouns: list[object] = []
     train(photos, tmp_path / "out", QUICK, log=nouns.append)
     kinds = [type(noun).__name__ for noun in nouns if type(noun).__name__ != "Progress"]
-    assert kinds == ["Dataset", "Plan", "Ledger", "Fitted", "Unknown", "Run", "Advice"]
+    assert kinds == ["Dataset", "Plan", "Ledger", "Fitted", "Audit", "Unknown", "Run", "Advice"]
     assert any(type(noun).__name__ == "Progress" for noun in nouns)
     plan = next(noun for noun in nouns if isinstance(noun, Plan))
     assert plan.photos == 24

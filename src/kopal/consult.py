@@ -29,7 +29,7 @@ LOOKED_AT = 2000
 
 def consult(dataset: Dataset, recipe: Recipe, around: Circumstances, log: Log) -> Advice:
     """A labelled set → the whole advice, with the learning curve of a head on the recipe's frozen features."""
-    backbone, photos, _ = features_of(recipe, dataset, around, log)
+    backbone, photos, *_ = features_of(recipe, dataset, around, log)
     part = photos.where("train")
     features, labels, classes = photos.features[part], photos.labels[part], len(photos.classes)
     fold = make_folds(labels, photos.groups[part], recipe)

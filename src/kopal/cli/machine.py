@@ -43,7 +43,7 @@ def doctor_lines() -> Iterator[str]:
     yield f"{'cores':36} {cores()} of {platform.processor() or platform.machine()}"
     yield f"{'instructions':36} {' '.join(_instructions()) or 'unknown'}"
     rows, size = usage(cache_folder())
-    yield f"{'cache':36} {shown(cache_folder())}: features of {rows} photos, {size / 1e6:.1f} MB"
+    yield f"{'cache':36} {shown(cache_folder())}: {rows} rows (features, pixels, looks), {size / 1e6:.1f} MB"
     yield f"{'output':36} {sys.stdout.encoding}, {'a terminal' if sys.stdout.isatty() else 'not a terminal'}"
     yield from _timing()
 

@@ -14,6 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kopal import log
 from kopal.advise import Advice
+from kopal.audit import Audit
+from kopal.audit.leaks import WithoutTwins
+from kopal.cli.audit_lines import summary_lines, without_twins_line
 from kopal.cli.heads import head_lines
 from kopal.cli.output import columns, cut, pad, paragraph, room, say, seconds, shown
 from kopal.cli.trust_lines import trust_lines
@@ -221,6 +224,16 @@ class Screen:
         say(f"  report.json recipe.json photos.csv ledger.csv predictions.csv{more}")
         trained = run.classifier.card.provenance["photos"]
         say(f"  the model learned from {trained} photos")
+
+    @__call__.register
+    def _(self, audit: Audit) -> None:
+        self._close()
+        for line in summary_lines(audit):
+            say(line)
+
+    @__call__.register
+    def _(self, honest: WithoutTwins) -> None:
+        say(without_twins_line(honest))
 
     @__call__.register
     def _(self, advice: Advice) -> None:

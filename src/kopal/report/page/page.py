@@ -12,7 +12,6 @@ from typing import Any
 
 from kopal.datasets import Source
 from kopal.report.page.facts import read_facts
-from kopal.report.page.html import plain
 from kopal.report.page.sections import answers, mistakes, trust
 from kopal.report.page.sections.data import data
 from kopal.report.page.sections.learning import growth, learning
@@ -20,6 +19,7 @@ from kopal.report.page.sections.provenance import provenance
 from kopal.report.page.sections.summary import summary
 from kopal.report.page.sections.weights import weights
 from kopal.report.page.thumbnails import Thumbnails
+from kopal.report.web_page import generator, plain
 
 WORDS = "What this classifier can do, where it fails, and why"
 
@@ -46,7 +46,7 @@ def run_page(folder: Path, source: Source | None, report: Mapping[str, Any] | No
         provenance(facts),
     ]
     title = facts.report.get("title", folder.resolve().name)
-    return document(title, WORDS, [part for part in sections if part], "kopal report")
+    return document(title, WORDS, [part for part in sections if part], "report")
 
 
 def document(title: str, words: str, sections: list[str], maker: str) -> str:
@@ -61,7 +61,7 @@ def document(title: str, words: str, sections: list[str], maker: str) -> str:
     links = "".join(f'<li><a href="#{key}">{heading}</a></li>' for key, heading in map(_heading, sections))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="generator" content="{maker}">\n'
+        f"{generator(maker)}\n"
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{plain(title)}: kopal's report</title>\n<style>{style}</style>\n</head>\n<body>\n"
