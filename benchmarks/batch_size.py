@@ -12,8 +12,8 @@ import numpy as np
 from header import once, print_header
 from kopal.backends.onnx_backend import feature_model
 from kopal.classifier import session
+from kopal.fit.backbones import embedded_backbone
 from kopal.parallel import cores, ordered
-from kopal.ways import embedded_backbone
 
 
 def main() -> None:

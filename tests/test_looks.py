@@ -15,11 +15,11 @@ from copied_photos import saved, scene
 from kopal import images
 from kopal.datasets import open_dataset
 from kopal.features import Backbone, read
+from kopal.fit.backbones import embedded_backbone
 from kopal.images import Geometry
 from kopal.looks import LOOK, Album, album, look, look_context, sharpness
 from kopal.pixels import pixel_context, read_pixels
 from kopal.store import Store, cache_folder
-from kopal.ways import embedded_backbone
 
 LARGE = Geometry(224, 224)
 

@@ -19,6 +19,7 @@ from kopal.errors import DataError, OutputError, UsageError
 from kopal.evaluate import evaluate_dataset
 from kopal.features import Backbone, read, small_pixels
 from kopal.fingerprints import fingerprint
+from kopal.fit.backbones import embedded_backbone
 from kopal.fit.probe import make_folds
 from kopal.log import Ledger
 from kopal.pipeline import train
@@ -26,7 +27,6 @@ from kopal.plan import Plan
 from kopal.recipes import Recipe, recipe
 from kopal.run import Run
 from kopal.store import Store, cache_folder
-from kopal.ways import embedded_backbone
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,6 @@ from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
 from kopal.fit.heads.learn import learn
 from kopal.fit.keeping import Keeping
-from kopal.fit.logistic import Affine
 from kopal.fit.lr_finder import Sweep
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import World
@@ -38,8 +37,7 @@ from kopal.log import Ledger, Log, Note, Progress
 from kopal.looks import album
 from kopal.nets.fold import Weights
 from kopal.nets.net import Net
-from kopal.nets.registry import build
-from kopal.nets.weights import PRETRAINED, pretrained_weights
+from kopal.nets.weights import PRETRAINED
 from kopal.parallel import ordered
 from kopal.pixels import PixelPhotos, pixel_context, read_pixels
 from kopal.plan import plan
@@ -280,19 +278,6 @@ def _as_they_stand(photos: PixelPhotos) -> str:
     order = hashlib.sha256(b"".join(photos.digests))
     order.update(photos.labels.tobytes() + "".join(photos.parts.tolist()).encode() + photos.groups.tobytes())
     return order.hexdigest()
-
-
-def embedded_backbone(name: str) -> Backbone:
-    """The frozen net of that name with the weights that its package carries, cut before its head."""
-    return backbone_of(Recipe(net=name, weights="imagenet"))
-
-
-def imagenet_head(name: str) -> Affine | None:
-    """The head that the frozen net of that name was published with; None where its weights are not embedded."""
-    if name not in PRETRAINED:
-        return None
-    weights = pretrained_weights(build(name))
-    return Affine(weights["head.weight"], weights["head.bias"])
 
 
 def _tell(photos: Labelled, rows: tuple[LedgerRow, ...], dataset: Dataset, log: Log) -> None:

@@ -91,7 +91,7 @@ def _instructions() -> list[str]:
 
 
 def _timing() -> Iterator[str]:
-    from kopal.ways import embedded_backbone
+    from kopal.fit.backbones import embedded_backbone
 
     backbone = embedded_backbone("efficientnet-lite0")
     pixels = np.zeros((8, *backbone.geometry.shape), np.uint8)

@@ -12,8 +12,7 @@ from typing import Any
 
 from kopal.datasets import Source
 from kopal.report.page.facts import read_facts
-from kopal.report.page.sections import answers, mistakes, trust
-from kopal.report.page.sections.data import data
+from kopal.report.page.sections import answers, data, mistakes, trust
 from kopal.report.page.sections.learning import growth, learning
 from kopal.report.page.sections.provenance import provenance
 from kopal.report.page.sections.summary import summary
@@ -32,7 +31,9 @@ def run_page(folder: Path, source: Source | None, report: Mapping[str, Any] | No
     """
     facts = read_facts(folder, report)
     near = mistakes.nearest(facts) if facts.photos else {}
-    thumbnails = Thumbnails(source, chain(mistakes.wanted(facts, near), trust.wanted(facts), answers.wanted(facts)))
+    thumbnails = Thumbnails(
+        source, chain(mistakes.wanted(facts, near), trust.wanted(facts), data.wanted(facts), answers.wanted(facts))
+    )
     sections = [
         summary(facts),
         answers.answers(facts, thumbnails),
@@ -40,7 +41,7 @@ def run_page(folder: Path, source: Source | None, report: Mapping[str, Any] | No
         mistakes.mistakes(facts, source, thumbnails, near),
         trust.trust(facts, thumbnails),
         weights(facts),
-        data(facts),
+        data.data(facts, thumbnails),
         learning(facts),
         growth(facts),
         provenance(facts),
