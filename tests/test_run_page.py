@@ -201,7 +201,7 @@ def test_report_makes_the_page_again_and_finds_photos_that_have_moved(
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("report.json", None, "holds no finished run"),
+        ("report.json", None, "is no finished run: report.json is missing"),
         ("report.json", "{}", "is damaged"),
         ("predictions.csv", "path,truth,predicted,probability\nx,unheard,of,1\n", "is damaged"),
         ("photos.csv", "a,b\n1,2\n", "is damaged"),

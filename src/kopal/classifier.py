@@ -80,7 +80,11 @@ class Classifier:
             # A look before opening keeps us from waiting on a named pipe.
             status = os.stat(path)
             if not stat.S_ISREG(status.st_mode):
-                raise UsageError(f"cannot read the model {shown(path)}: not a regular file", "a model.onnx")
+                raise UsageError(
+                    f"cannot read the model {shown(path)}: not a regular file",
+                    "a model.onnx",
+                    "of a run folder, name the model.onnx inside" if stat.S_ISDIR(status.st_mode) else "",
+                )
             if status.st_size > MAX_FILE:
                 raise ModelFileError(f"{shown(path)}: {status.st_size / 1e9:.1f} GB", "at most 2 GB", _TRAIN_ANEW[1])
             data = Path(path).read_bytes()

@@ -23,8 +23,7 @@ from kopal.errors import UsageError
 from kopal.files import shown
 from kopal.metrics import wilson
 from kopal.reliability import bins, debiased_ece
-
-REPORT, PREDICTIONS, MODEL = "report.json", "predictions.csv", "model.onnx"
+from kopal.run import MODEL, PREDICTIONS, REPORT, check_finished
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Finished:
 class Compared:
     """One run, on the `n` photos that all have answered, or on all of its own where there are none such.
 
-    `interval` is the accuracy's 95 % Wilson interval, `ece` the debiased calibration error, `log_loss` that of the
+    `interval` is the accuracy's 95 % Wilson interval, `calibration_error` the debiased one, `log_loss` that of the
     run's own report. `only_first` and `only_this` count the photos that only one of the first run and this has right;
     `p` is McNemar's, and None for the first or where no photos are shared.
     """
@@ -53,7 +52,7 @@ class Compared:
     accuracy: float
     interval: tuple[float, float]
     log_loss: float
-    ece: float
+    calibration_error: float
     seconds: float
     bytes: int
     measured_on: str
@@ -115,6 +114,7 @@ def compare(folders: Sequence[str | os.PathLike[str]]) -> Comparison:
 
 def read_run(folder: Path) -> Finished:
     """A finished run's folder → its answers and costs. Raises `UsageError` for anything else."""
+    check_finished(folder)
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         table = csv.DictReader(io.StringIO((folder / PREDICTIONS).read_text(encoding="utf-8"), newline=""))
@@ -125,12 +125,10 @@ def read_run(folder: Path) -> Finished:
         measured_on = str(report["measured_on"])
         return Finished(folder, float(report["log_loss"]), float(report["seconds"]), size, measured_on, answers)
     except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:
-        missing = next((name for name in (REPORT, PREDICTIONS, MODEL) if not (folder / name).is_file()), "")
-        why = f"{missing} is missing" if missing else f"a file is damaged: {type(error).__name__}: {error}"
         raise UsageError(
-            f"{shown(folder)} is no finished run: {why}",
-            f"a folder that kopal train wrote, with {REPORT}, {PREDICTIONS} and {MODEL}",
-            "name the run's folder, such as runs/photos-1",
+            f"the run in {shown(folder)} is damaged: {type(error).__name__}: {error}",
+            "the files as kopal train wrote them",
+            "train again",
         ) from error
 
 

@@ -305,7 +305,7 @@ def _check_ranges(made: Recipe) -> None:
             raise UsageError(f"{knob} {getattr(made, knob)}", f"{value:g} or more")
     for knob, (least, most) in _PROMISES.items():
         if getattr(made, knob) and not least <= getattr(made, knob) <= most:
-            raise UsageError(f"{knob} {getattr(made, knob):g}", f"from {least:g} to {most:g}, or 0: no such promise")
+            raise UsageError(f"{knob} {getattr(made, knob):g}", f"from {least:g} to {most:g}; or 0, to promise nothing")
     for knob, why in _BELOW_ONE.items():
         if getattr(made, knob) >= 1:
             raise UsageError(f"{knob} {getattr(made, knob)}", f"below 1: {why}")

@@ -24,15 +24,15 @@ from kopal.fit.loop import Epoch
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
 
-RECIPE, REPORT = "recipe.json", "report.json"
+RECIPE, REPORT, MODEL, PREDICTIONS = "recipe.json", "report.json", "model.onnx", "predictions.csv"
 PHOTOS = "photos.csv"
 """The file, inside a run's folder, that lists every photo that was read: its part, and the sha256 to know it by."""
 PAGE = "report.html"
 CHECKPOINT = "checkpoint"
 """The folder, inside a run's, of a training that is not finished."""
 FILES = (
-    *("model.onnx", "recipe.json", "ledger.csv", "predictions.csv", "photos.csv", "history.csv", "heads.csv"),
-    *(PAGE, "report.json"),
+    *(MODEL, RECIPE, "ledger.csv", PREDICTIONS, PHOTOS, "history.csv", "heads.csv"),
+    *(PAGE, REPORT),
 )
 """What a run writes, the report last: a folder that has one is complete."""
 BEGUN = f".run{HALF}"
@@ -69,7 +69,7 @@ class Run:
     @property
     def model(self) -> Path:
         """The file model.onnx."""
-        return self.folder / "model.onnx"
+        return self.folder / MODEL
 
     def numbers(self) -> dict[str, Any]:
         """What report.json holds."""
@@ -112,7 +112,7 @@ class Run:
         ledger = [(row.path, row.class_name, row.sha256, row.kind, row.reason) for row in self.ledger]
         write_csv(self.folder / "ledger.csv", ("path", "class", "sha256", "kind", "reason"), ledger)
         write_csv(
-            self.folder / "predictions.csv",
+            self.folder / PREDICTIONS,
             ("path", "truth", "predicted", "probability", "answer"),
             prediction_rows(self.answers, self.classifier.classes),
         )
@@ -147,6 +147,17 @@ def photo_rows(photos: Labelled) -> Iterator[tuple[str, str, str, str]]:
     """(path, class, part, sha256) per photo, as photos.csv has them."""
     for name, label, part, digest in zip(photos.names, photos.labels, photos.parts, photos.digests, strict=True):
         yield name, photos.classes[label], str(part), digest.hex()
+
+
+def check_finished(folder: Path) -> None:
+    """Raises `UsageError` where a folder lacks what every finished run has."""
+    for name in (REPORT, PREDICTIONS, MODEL):
+        if not (folder / name).is_file():
+            raise UsageError(
+                f"{shown(folder)} is no finished run: {name} is missing",
+                "a folder that kopal train wrote, such as runs/photos-1",
+                "kopal train PHOTOS makes one",
+            )
 
 
 def recipe_of(run: Path) -> Recipe:
@@ -248,7 +259,7 @@ def _make(folder: Path, resume: bool) -> Path:
 
 def _tidy(folder: Path) -> None:
     """Delete what a process that was killed has left in the folder of a run."""
-    if (folder / BEGUN).exists() and not (folder / "report.json").exists():
+    if (folder / BEGUN).exists() and not (folder / REPORT).exists():
         _take_back(folder)
     sweep(folder)
 

@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
     except wrong_words as error:
         return _fail(f"error: {_in_one_line(error)}", USAGE, debug)
     except (KeyboardInterrupt, typer.Abort) as stop:
-        return _fail(f"interrupted: {stop or 'nothing half-written was left behind'}", INTERRUPTED, debug)
+        return _fail(f"interrupted: {str(stop) or 'nothing half-written was left behind'}", INTERRUPTED, debug)
     except BrokenPipeError:
         # The reader of our output has gone (… | head): nothing to tell, and nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -53,21 +53,22 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
     free = room()
     names = [cut(row.run, free and free - NUMBERS) for row in found.rows]
     width = max(3, *map(cell_len, names))
-    yield f"{pad('run', width)}  right  95 % interval     loss    ECE        s     MB        p"
+    yield f"{pad('run', width)}  right  95 % interval     loss  calib        s     MB        p"
     for name, row in zip(names, found.rows, strict=True):
         low, high = row.interval
         p = "" if row.p is None else f"{row.p:7.2g}"
         yield (
-            f"{pad(name, width)}  {row.accuracy:.3f}  {low:.3f} to {high:.3f}  {row.log_loss:7.3f}  {row.ece:5.3f}  "
-            f"{row.seconds:7.1f}  {row.bytes / 1e6:5.1f}  {p}"
+            f"{pad(name, width)}  {row.accuracy:.3f}  {low:.3f} to {high:.3f}  {row.log_loss:7.3f}  "
+            f"{row.calibration_error:5.3f}  {row.seconds:7.1f}  {row.bytes / 1e6:5.1f}  {p}"
         ).rstrip()
     places = {row.measured_on for row in found.rows}
     where = f", {places.pop()}" if len(places) == 1 else ""
     if found.shared:
-        yield f"on the same {found.shared} photos{where}; p: McNemar's, how likely chance differs so from the first"
+        yield f"on the same {found.shared} photos{where}; calib is the calibration error"
+        yield "p is McNemar's: how likely chance alone would part a run so far from the first"
     for row in found.rows[1:]:
         if row.p is not None:
             verdict = "more than chance" if row.p < 0.05 else "may be chance"
-            yield f"  {row.run}: right where the first errs {row.only_this} x, reverse {row.only_first} x; {verdict}"
+            yield f"  {row.run}: {row.only_this} photos won from the first, {row.only_first} lost; {verdict}"
     if found.note:
         yield f"note: {found.note}"

@@ -107,6 +107,11 @@ def seconds(value: float) -> str:
     return f"{round(value / 60)} min" if value < 5400 else f"{value / 3600:.1f} h"
 
 
+def counted(number: int, noun: str) -> str:
+    """1 file, 2 files, 3 classes."""
+    return f"{number} {noun if number == 1 else f'{noun}es' if noun.endswith('s') else f'{noun}s'}"
+
+
 def this_command() -> str:
     """How the user can type kopal again: by name if the shell finds it, else as it was typed."""
     typed = sys.argv[0]

@@ -18,7 +18,7 @@ from kopal.audit import Audit
 from kopal.audit.leaks import WithoutTwins
 from kopal.cli.audit_lines import summary_lines, without_twins_line
 from kopal.cli.heads import head_lines
-from kopal.cli.output import columns, cut, pad, paragraph, room, say, seconds, shown
+from kopal.cli.output import columns, counted, cut, pad, paragraph, room, say, seconds, shown
 from kopal.cli.trust_lines import trust_lines
 from kopal.datasets import Dataset
 from kopal.evaluate import Report
@@ -58,7 +58,8 @@ class Screen:
 
     @__call__.register
     def _(self, dataset: Dataset) -> None:
-        say(f"{shown(dataset.title)}: {len(dataset)} files in {len(dataset.classes)} classes")
+        files, classes = counted(len(dataset), "file"), counted(len(dataset.classes), "class")
+        say(f"{shown(dataset.title)}: {files} in {classes}")
         counts = [(shown(name), str(count)) for name, count in zip(dataset.classes, dataset.counts(), strict=True)]
         for line in columns(counts[:CLASSES_SHOWN]):
             say(f"  {line}")

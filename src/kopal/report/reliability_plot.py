@@ -63,7 +63,7 @@ def draw_risk_coverage(axes: Axes, report: Report) -> None:
 
 
 def _plain(axes: Axes) -> None:
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(color="#eeeeee")
     axes.set_axisbelow(True)

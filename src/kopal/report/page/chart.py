@@ -11,7 +11,7 @@ from kopal.report.web_page import plain
 Place = tuple[float, float]
 
 WIDTH, HEIGHT = 560, 320
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 58, 20, 14, 46
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ def _words(found: Comparison) -> str:
         if row.p is not None:
             verdict = "more than chance" if row.p < 0.05 else "it may be chance"
             said.append(
-                f"{row.run} is right on {row.only_this} photos where {found.rows[0].run} errs, and errs on "
-                f"{row.only_first} where that is right: {verdict} (McNemar, p = {row.p:.2g})."
+                f"Against {found.rows[0].run}, {row.run} wins {row.only_this} photos and loses {row.only_first}: "
+                f"{verdict} (McNemar, p = {row.p:.2g})."
             )
     return "".join(paragraph(text) for text in said)
 
@@ -59,7 +59,7 @@ def _table(found: Comparison) -> str:
             number(row.accuracy, percent(row.accuracy)),
             number(row.interval[0], between(row.interval)),
             number(row.log_loss, f"{row.log_loss:.3f}"),
-            number(row.ece, percent(row.ece)),
+            number(row.calibration_error, percent(row.calibration_error)),
             number(row.seconds, f"{row.seconds:.1f}"),
             number(row.bytes, f"{row.bytes / 1e6:.1f}"),
             Cell("", 2.0) if row.p is None else number(row.p, f"{row.p:.2g}"),

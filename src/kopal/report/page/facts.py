@@ -15,7 +15,7 @@ import numpy as np
 from kopal.classifier import Classifier, load
 from kopal.errors import UsageError
 from kopal.files import shown
-from kopal.run import PHOTOS
+from kopal.run import MODEL, PHOTOS, PREDICTIONS, RECIPE, REPORT, check_finished
 
 
 @dataclass(frozen=True)
@@ -82,25 +82,21 @@ def read_facts(folder: Path, report: Mapping[str, Any] | None = None) -> Facts:
 
     Raises `UsageError` where they are not there or not a run's, `ModelFileError`.
     """
-    if report is None and not (folder / "report.json").is_file():
-        raise UsageError(
-            f"{shown(folder)} holds no finished run: report.json is missing",
-            "a folder that kopal train wrote",
-            "kopal train PHOTOS makes one",
-        )
+    if report is None:
+        check_finished(folder)
     try:
-        report = json.loads((folder / "report.json").read_bytes()) if report is None else report
-        recipe = json.loads((folder / "recipe.json").read_bytes())
+        report = json.loads((folder / REPORT).read_bytes()) if report is None else report
+        recipe = json.loads((folder / RECIPE).read_bytes())
         answers = tuple(
             Answer(row["path"], row["truth"], row["predicted"], float(row["probability"]), row.get("answer", ""))
-            for row in _rows(folder / "predictions.csv")
+            for row in _rows(folder / PREDICTIONS)
         )
         listed = _rows(folder / PHOTOS) if (folder / PHOTOS).exists() else []
         photos = tuple(Photo(row["path"], row["class"], row["part"], row["sha256"]) for row in listed)
         kept = _rows(folder / "history.csv") if (folder / "history.csv").exists() else []
         history = tuple({name: _number(value) for name, value in row.items()} for row in kept)
         left_out = tuple(_rows(folder / "ledger.csv"))
-        facts = Facts(folder, report, recipe, load(folder / "model.onnx"), answers, photos, history, left_out)
+        facts = Facts(folder, report, recipe, load(folder / MODEL), answers, photos, history, left_out)
         if tuple(report["classes"]) != facts.classes or {answer.truth for answer in answers} - {*facts.classes}:
             raise ValueError("report.json, predictions.csv and model.onnx name other classes")
     except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import sqrt
 
-from kopal.metrics import wilson
 from kopal.report.page.facts import Answer, Facts
 from kopal.report.page.html import Cell, bar, between, grouped, number, paragraph, percent, section, table
 from kopal.report.page.thumbnails import Thumbnails
@@ -110,11 +109,8 @@ def last(path: str) -> str:
 def classes(facts: Facts) -> str:
     """Each class's recall and precision with their intervals."""
     rows: list[list[Cell | str]] = []
-    for at, row in enumerate(facts.report["per_class"]):
-        hit, was, said = (
-            int(count) for count in (facts.confusion[at, at], facts.confusion[at].sum(), facts.confusion[:, at].sum())
-        )
-        found, meant = wilson(hit, was), wilson(hit, said)
+    for row in facts.report["per_class"]:
+        found, meant = row["recall_interval"], row["precision_interval"]
         rows.append(
             [
                 row["class"],

@@ -63,7 +63,8 @@ def _search(facts: Facts) -> str:
         f"The features come from a net that was not changed; a {facts.report['head']} head was fitted on them "
         f"({chosen} {facts.report[chosen]})."
     )
-    return paragraph(words) + table("What was tried, out of fold", ["features", "accuracy", "log loss"], rows)
+    heading = "What was tried, out of fold, each with the option that did best"
+    return paragraph(words) + (table(heading, ["features", "accuracy", "log loss"], rows) if len(rows) > 1 else "")
 
 
 def _heads(facts: Facts) -> str:

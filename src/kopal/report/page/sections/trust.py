@@ -50,7 +50,10 @@ def _unsure(facts: Facts, thumbnails: Thumbnails) -> str:
         for answer in found[:MOST_UNSURE]
     )
     wrong = sum(not answer.right for answer in found)
-    words = f"It is unsure of {grouped(len(found))} photos; {grouped(wrong)} of them it would have named wrong."
+    words = (
+        f"With the thresholds that the model keeps it is unsure of {grouped(len(found))} of the photos judged; "
+        f"{grouped(wrong)} of these it would have named wrong."
+    )
     return f'<h3>Unsure</h3>\n{paragraph(words)}<ul class="photos">\n{items}</ul>\n'
 
 
@@ -60,11 +63,14 @@ def _calibrated(report: Mapping[str, Any]) -> str:
         return ""
     low, high = found["ece_interval"]
     chance = "which is no more than chance shows" if low == 0 else "which is more than chance shows"
-    return (
-        f"Its probabilities are off by {percent(found['ece'])} on average ({between((low, high))} without what chance "
-        f"adds), {chance}. The temperature {found['temperature']:.3g} brought the log loss from "
-        f"{found['before']['log_loss']:.3f} to {found['log_loss']:.3f}."
+    said = (
+        f"Its probabilities are off by {percent(found['ece_debiased'])} on average (95 % interval "
+        f"{between((low, high))}), {chance}."
     )
+    if found["temperature"] == 1:
+        return said
+    was, now = found["before"]["log_loss"], found["log_loss"]
+    return f"{said} The temperature {found['temperature']:.3g} brought the log loss from {was:.3f} to {now:.3f}."
 
 
 def _covered(report: Mapping[str, Any]) -> str:
