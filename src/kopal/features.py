@@ -16,7 +16,7 @@ from PIL import Image
 from kopal import images
 from kopal.arrays import Features, Labels, Pixels
 from kopal.backends.onnx_backend import feature_model
-from kopal.classifier import BATCH, run_session, session
+from kopal.classifier import BATCH
 from kopal.datasets import Dataset, Part
 from kopal.errors import UnreadableImage
 from kopal.images import Geometry
@@ -26,6 +26,7 @@ from kopal.nets.describe import output_shape
 from kopal.nets.fold import Weights
 from kopal.nets.net import Net
 from kopal.parallel import ordered
+from kopal.runtime import run_session, session
 from kopal.splits import together
 from kopal.store import Store
 

@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_limits
 from kopal.audit import Audit, audit, check_different
 from kopal.backends.onnx_backend import classifier_model
 from kopal.backends.torch_module import require_torch
-from kopal.classifier import run_session, session
 from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
 from kopal.errors import TogetherError, UsageError
 from kopal.features import Backbone, Photos, read
@@ -43,6 +42,7 @@ from kopal.pixels import PixelPhotos, pixel_context, read_pixels
 from kopal.plan import plan
 from kopal.recipes import NOT_OF_TUNING, OF_FEATURES, OF_PIXELS, Recipe, is_file
 from kopal.run import CHECKPOINT
+from kopal.runtime import run_session, session
 from kopal.store import Store, cache_folder
 
 SCORED_AT_ONCE = 256

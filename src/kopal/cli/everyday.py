@@ -118,7 +118,7 @@ def evaluate(
     from kopal.classifier import load
     from kopal.cli.aside import telling
     from kopal.cli.output import paragraph, say, say_json, shown
-    from kopal.cli.screen import show_report
+    from kopal.cli.report_lines import show_report
     from kopal.cli.trust_lines import draw_trust
     from kopal.datasets import open_dataset
     from kopal.evaluate import evaluate_dataset
