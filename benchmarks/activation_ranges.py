@@ -15,9 +15,9 @@ from pathlib import Path
 
 from header import print_header
 from kopal.backends.ranges import calibration_pixels, measured_ranges
+from kopal.fit.backbones import embedded_backbone
 from kopal.nets.activation_ranges import FILE, known_ranges
 from kopal.nets.weights import PRETRAINED
-from kopal.ways import embedded_backbone
 
 TABLE = Path(str(files("kopal.nets"))) / FILE
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from header import once, print_header
 from kopal.backends.onnx_backend import feature_model
-from kopal.classifier import session
+from kopal.fit.backbones import embedded_backbone
 from kopal.parallel import cores, ordered
-from kopal.ways import embedded_backbone
+from kopal.runtime import session
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from kopal.backends.onnx_backend import feature_model
 from kopal.classifier import BATCH
 from kopal.datasets import open_dataset
 from kopal.features import Backbone, read
+from kopal.fit.backbones import embedded_backbone
 from kopal.parallel import chunks, cores, ordered
-from kopal.ways import embedded_backbone
 
 
 def main() -> None:

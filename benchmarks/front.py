@@ -15,8 +15,9 @@ from onnx import ModelProto, TensorProto, helper
 
 from header import once, print_header
 from kopal.backends.onnx_backend import feature_model
-from kopal.classifier import BATCH, session
-from kopal.ways import embedded_backbone
+from kopal.classifier import BATCH
+from kopal.fit.backbones import embedded_backbone
+from kopal.runtime import session
 
 
 def main() -> None:

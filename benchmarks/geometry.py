@@ -13,10 +13,10 @@ from dataclasses import replace
 from header import print_header
 from kopal.datasets import open_dataset
 from kopal.features import Backbone, read
+from kopal.fit.backbones import embedded_backbone
 from kopal.fit.frozen import fit
 from kopal.metrics import wilson
 from kopal.recipes import Recipe
-from kopal.ways import embedded_backbone
 
 
 def main() -> None:

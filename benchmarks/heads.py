@@ -15,9 +15,9 @@ from time import perf_counter, process_time
 import numpy as np
 
 from kopal.features import Photos
+from kopal.fit.backbones import embedded_backbone
 from kopal.fit.heads import learn
 from kopal.recipes import recipe
-from kopal.ways import embedded_backbone
 
 N, D, K = 3068, 1280, 10
 

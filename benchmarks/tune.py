@@ -28,6 +28,7 @@ from torch import nn
 from header import print_header
 from kopal.backends.torch_backend import TorchNet
 from kopal.datasets import open_dataset
+from kopal.fit.backbones import embedded_backbone
 from kopal.fit.freedom import depth, freedom
 from kopal.fit.ground import Ground, ground
 from kopal.fit.learner import Learner, Photographs
@@ -41,7 +42,6 @@ from kopal.parallel import cores
 from kopal.pipeline import train
 from kopal.pixels import read_pixels
 from kopal.recipes import Recipe, recipe
-from kopal.ways import embedded_backbone
 
 
 def main() -> None:

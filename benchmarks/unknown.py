@@ -23,6 +23,7 @@ from header import print_header
 from kopal.arrays import softmax
 from kopal.datasets import open_dataset
 from kopal.features import Photos, read
+from kopal.fit.backbones import embedded_backbone
 from kopal.fit.fitted import Fitted
 from kopal.fit.heads.learn import learn
 from kopal.fit.logistic import fit_path
@@ -32,7 +33,6 @@ from kopal.recipes import Recipe, recipe
 from kopal.splits import folds
 from kopal.store import Store, cache_folder
 from kopal.unknown import fit_unknown, of_features
-from kopal.ways import embedded_backbone
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from header import print_header
 from kopal.arrays import softmax
 from kopal.datasets import open_dataset
 from kopal.features import Backbone, Photos, read
+from kopal.fit.backbones import embedded_backbone
 from kopal.fit.heads.learn import learn
 from kopal.pipeline import calibrate
 from kopal.recipes import recipe
 from kopal.store import Store, cache_folder
 from kopal.suspects import WrongLabel, neighbour_votes, wrong_labels
-from kopal.ways import embedded_backbone
 
 Way = Callable[[np.ndarray, Photos], list[WrongLabel]]
 WAYS: dict[str, Way] = {

@@ -26,7 +26,8 @@ for needed in ("uvicorn", "h11", "python_multipart", "prometheus_client"):
     pytest.importorskip(needed, reason="pip install 'kopal[serve]' brings it")
 
 from attacks import sound
-from kopal.classifier import Classifier, Prediction
+from kopal.classifier import Classifier
+from kopal.prediction import Prediction
 from kopal.serve import Settings
 from kopal.serve.app import App
 from kopal.serve.server import Listening, Ready, Server

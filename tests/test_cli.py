@@ -145,12 +145,12 @@ def test_cache_shows_and_clears(kopal: Kopal, photos: Path, tmp_path: Path, monk
     (tmp_path / "cache" / "other.txt").write_text("not ours")
     code, out, _ = kopal("cache")
     assert code == 0
-    assert "features of 24 photos" in out
+    assert "48 rows (features" in out
     code, out, _ = kopal("cache", "--clear")
     assert code == 0
     assert "freed" in out
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["other.txt"]
-    assert "features of 0 photos" in kopal("cache")[1]
+    assert "0 rows (features" in kopal("cache")[1]
 
 
 def test_no_cache_leaves_no_cache(kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +249,7 @@ def test_kill_9_loses_at_most_the_batches_in_flight(tmp_path: Path) -> None:
     assert kept >= 8  # a batch was written before the kill, and what was written is there
     again = run_process("train", tmp_path / "photos", "--out", tmp_path / "again", environment=environment)
     assert again.returncode == 0, again.stderr
-    assert usage(tmp_path / "cache")[0] == 240
+    assert usage(tmp_path / "cache")[0] == 2 * 240  # features and looks
 
 
 def test_a_reader_that_leaves_early_ends_the_work_without_a_word(trained: Run, photos: Path) -> None:

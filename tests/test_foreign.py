@@ -14,7 +14,7 @@ import pytest
 
 from kopal.backends.numpy_backend import forward
 from kopal.backends.onnx_backend import classifier_model
-from kopal.classifier import Classifier, session
+from kopal.classifier import Classifier
 from kopal.errors import KopalError, UsageError, WeightsError
 from kopal.fit.foreign import foreign_net, is_foreign, named_net, starting_weights, usual_image
 from kopal.images import Geometry
@@ -24,6 +24,7 @@ from kopal.nets.layers import Normalize, TorchModule
 from kopal.nets.net import Net
 from kopal.nets.table import net_lines
 from kopal.report.net_graph import net_graph
+from kopal.runtime import session
 
 CLASSES, IMAGE = 4, (12, 10, 3)
 

@@ -22,7 +22,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from kopal.arrays import softmax
 from kopal.backends.onnx_backend import classifier_model
-from kopal.classifier import session
 from kopal.errors import UsageError
 from kopal.fit.heads import cross, knn, mlp, svm, trees
 from kopal.fit.heads.head import Head, Option
@@ -36,6 +35,7 @@ from kopal.nets.net import Net
 from kopal.nets.table import words
 from kopal.pipeline import train
 from kopal.recipes import recipe
+from kopal.runtime import session
 
 D = 12
 Data = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -93,8 +93,8 @@ def photographs(pixels: np.ndarray) -> Photographs:
 @pytest.mark.parametrize("way", ["pixel", "image", "channel"])
 def test_the_normalisation_ends_up_inside_the_saved_graph(way: Any) -> None:
     from kopal.backends.onnx_backend import classifier_model
-    from kopal.classifier import session
     from kopal.nets.linear import linear as linear_net
+    from kopal.runtime import session
 
     rng = np.random.default_rng(2)
     pixels = rng.integers(0, 256, (9, 5, 4, 3), dtype=np.uint8)

@@ -9,11 +9,11 @@ import pytest
 
 from kopal import images
 from kopal.backends.onnx_backend import feature_model
-from kopal.classifier import session
 from kopal.images import Geometry
 from kopal.nets.describe import describe
 from kopal.nets.registry import build
 from kopal.nets.weights import pretrained_weights
+from kopal.runtime import session
 
 PARAMETERS = {"efficientnet-lite0": 4_652_008, "efficientnet-lite1": 5_416_680, "efficientnet-lite2": 6_092_072}
 

@@ -15,9 +15,10 @@ from onnx import helper, numpy_helper
 import attacks
 import kopal
 from kopal import model_file
-from kopal.classifier import Classifier, images_per_run
+from kopal.classifier import Classifier
 from kopal.errors import ModelFileError, UsageError
 from kopal.images import Geometry
+from kopal.runtime import images_per_run
 
 SOUND = attacks.sound()
 DATA = attacks.file_of(SOUND)

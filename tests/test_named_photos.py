@@ -13,9 +13,9 @@ from kopal.datasets import Dataset, check_groups, open_dataset
 from kopal.datasets.reading import prefix
 from kopal.errors import DataError, UnreadableImage, UsageError
 from kopal.features import read
+from kopal.fit.backbones import embedded_backbone
 from kopal.fit.probe import make_folds
 from kopal.pipeline import train
-from kopal.ways import embedded_backbone
 from packed import KINDS, files, pack
 
 

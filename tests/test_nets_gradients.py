@@ -11,12 +11,12 @@ import pytest
 from kopal.autograd import cross_entropy, no_grad
 from kopal.backends.numpy_backend import forward, learning, tensors
 from kopal.backends.onnx_backend import feature_model
-from kopal.classifier import session
 from kopal.errors import UsageError
 from kopal.fit.engine import planes, start
 from kopal.nets.mlp import mlp
 from kopal.nets.registry import build
 from kopal.nets.weights import pretrained_weights
+from kopal.runtime import session
 from test_lite_oracle import real_photos
 
 

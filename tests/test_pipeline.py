@@ -19,6 +19,7 @@ from kopal.errors import DataError, OutputError, UsageError
 from kopal.evaluate import evaluate_dataset
 from kopal.features import Backbone, read, small_pixels
 from kopal.fingerprints import fingerprint
+from kopal.fit.backbones import embedded_backbone
 from kopal.fit.probe import make_folds
 from kopal.log import Ledger
 from kopal.pipeline import train
@@ -26,7 +27,6 @@ from kopal.plan import Plan
 from kopal.recipes import Recipe, recipe
 from kopal.run import Run
 from kopal.store import Store, cache_folder
-from kopal.ways import embedded_backbone
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_the_straight_line_is_told_noun_by_noun(photos: Path, tmp_path: Path) ->
     nouns: list[object] = []
     train(photos, tmp_path / "out", QUICK, log=nouns.append)
     kinds = [type(noun).__name__ for noun in nouns if type(noun).__name__ != "Progress"]
-    assert kinds == ["Dataset", "Plan", "Ledger", "Fitted", "Unknown", "Run", "Advice"]
+    assert kinds == ["Dataset", "Plan", "Ledger", "Fitted", "Audit", "Unknown", "Run", "Advice"]
     assert any(type(noun).__name__ == "Progress" for noun in nouns)
     plan = next(noun for noun in nouns if isinstance(noun, Plan))
     assert plan.photos == 24

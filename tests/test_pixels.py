@@ -38,8 +38,8 @@ def test_the_second_time_nothing_is_decoded_and_every_pixel_is_the_same(
     with closing(Store(tmp_path / "cache", pixel_context(LARGE), "|u1")) as store:
         first, bad = read_pixels(open_dataset(folder), LARGE, store)
     decoded: list[bytes] = []
-    real = images.read
-    monkeypatch.setattr(images, "read", lambda data, geometry: decoded.append(data) or real(data, geometry))
+    real = images.examine
+    monkeypatch.setattr(images, "examine", lambda data, geometry: decoded.append(data) or real(data, geometry))
     with closing(Store(tmp_path / "cache", pixel_context(LARGE), "|u1")) as store:
         second, again = read_pixels(open_dataset(folder), LARGE, store)
     assert decoded == [b"no photo"]

@@ -12,8 +12,8 @@ from scipy.stats import multivariate_normal
 from conftest import draw
 from kopal import images
 from kopal.datasets.named import digits
+from kopal.fit.backbones import embedded_backbone, imagenet_head
 from kopal.similarity import FAMILIAR, log_evidence, prominence
-from kopal.ways import embedded_backbone, imagenet_head
 
 NET = "efficientnet-lite0"
 

@@ -19,13 +19,14 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from kopal import images
-    from kopal.classifier import Classifier, Prediction, load
+    from kopal.classifier import Classifier, load
     from kopal.datasets import Dataset, open_dataset
     from kopal.ensemble import combine
     from kopal.errors import KopalError
     from kopal.evaluate import Report
     from kopal.images import Geometry
     from kopal.pipeline import train
+    from kopal.prediction import Prediction
     from kopal.recipes import Recipe, recipe
     from kopal.run import Run
 
@@ -34,7 +35,7 @@ _HOMES = {
     "Dataset": "datasets",
     "Geometry": "images",
     "KopalError": "errors",
-    "Prediction": "classifier",
+    "Prediction": "prediction",
     "Recipe": "recipes",
     "Report": "evaluate",
     "Run": "run",

@@ -18,9 +18,10 @@ from PIL import Image
 
 from kopal.arrays import Pixels
 from kopal.backends.onnx_maps import planes
-from kopal.classifier import Classifier, run_session, session
+from kopal.classifier import Classifier
 from kopal.errors import PixelsError
 from kopal.model_file import golden_pixels
+from kopal.runtime import run_session, session
 
 Method: TypeAlias = Literal["class activation map", "occlusion"]
 

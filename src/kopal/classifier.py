@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -16,55 +16,23 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from kopal import images, model_file
-from kopal.arrays import Pixels, Probabilities, Scores, softmax
+from kopal.arrays import Pixels, Probabilities, Scores
 from kopal.datasets.archive import Packed
 from kopal.errors import ModelFileError, PixelsError, UnreadableImage, UsageError
 from kopal.files import shown, write_bytes
-from kopal.graph_demands import images_at_once
+from kopal.golden import check_golden
 from kopal.images import Geometry
 from kopal.model_file import UNKNOWN, Card
 from kopal.parallel import chunks, ordered
-from kopal.promise import Promise, in_words
+from kopal.prediction import Prediction
+from kopal.promise import Promise
+from kopal.runtime import TRAIN_ANEW, brief, chunks_of, images_per_run, run_session, session
 
 BATCH = 8
 """Photos that a worker reads, decodes and answers before it takes the next ones."""
 
 MAX_FILE = 1 << 31
 """Bytes of a model file: protobuf reads no more."""
-
-GOLDEN_TOLERANCE = 1e-4
-GOLDEN_TOLERANCE_INT8 = 0.05
-"""The most that a probability of a net in whole numbers may differ between processors; the labels may not."""
-
-_TRAIN_ANEW = "a sound model", "copy the file again, or train anew with kopal train"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one photo: the winner, and the best classes with their probabilities, best first.
-
-    Where the photo could not be read, `unreadable` says why, `label` is empty and `top` has no rows.
-
-    Where the model has promised a coverage, `candidates` are the classes of its set, best first; else they are None.
-    `unsure` says why nothing should be made of the answer, and is empty where it is one. With `unknown` the photo is
-    likely of none of the classes: its `unknown_score`, where the model gives one, is above the model's threshold.
-    """
-
-    path: str
-    label: str
-    probability: float
-    top: tuple[tuple[str, float], ...]
-    unreadable: str = ""
-    candidates: tuple[tuple[str, float], ...] | None = None
-    unsure: str = ""
-    unknown: bool = False
-    unknown_score: float | None = None
-
-    @property
-    def said(self) -> str:
-        """The answer in words: a name, several, unsure, or unknown."""
-        names = [label for label, _ in self.candidates or self.top[:1]]
-        return UNKNOWN if self.unknown else in_words(names, self.unsure)
 
 
 @final
@@ -92,7 +60,7 @@ class Classifier:
                     "of a run folder, name the model.onnx inside" if stat.S_ISDIR(status.st_mode) else "",
                 )
             if status.st_size > MAX_FILE:
-                raise ModelFileError(f"{shown(path)}: {status.st_size / 1e9:.1f} GB", "at most 2 GB", _TRAIN_ANEW[1])
+                raise ModelFileError(f"{shown(path)}: {status.st_size / 1e9:.1f} GB", "at most 2 GB", TRAIN_ANEW[1])
             data = Path(path).read_bytes()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -223,42 +191,12 @@ class Classifier:
         write_bytes(Path(path), self._data)
 
     def verify(self) -> float:
-        """The largest difference of today's golden scores from those in the file, relative to their range.
+        """How far today's golden outputs are from those in the file, as `golden.check_golden` says.
 
-        Raises `ModelFileError` above 1e-4: this machine would not answer as the one that made the file. A net in whole
-        numbers must name the same classes with probabilities within 0.05.
+        Raises `ModelFileError` where this machine would not answer as the one that made the file.
         """
-        then = np.array(self._card.golden, np.float64)
-        now, _, _, *more = self._run(model_file.golden_pixels(self.geometry))
-        if then.shape != now.shape:
-            raise ModelFileError("the file holds no golden outputs", f"scores of shape {now.shape}", _TRAIN_ANEW[1])
-        difference = float(np.abs(now - then).max() / max(1.0, np.ptp(then)))
-        if more:
-            far = np.array(self._card.golden_unknown, np.float64)
-            if far.shape != more[0].shape:
-                raise ModelFileError("the file holds no golden `unknown`", "2 numbers", _TRAIN_ANEW[1])
-        if model_file.computes_in_int8(self.graph()):
-            self._check_int8(then, now)
-            return difference
-        if more:
-            difference = max(difference, float((np.abs(more[0] - far) / np.maximum(1.0, far)).max()))
-        if not difference <= GOLDEN_TOLERANCE:
-            raise ModelFileError(
-                f"the golden outputs differ by {difference:.2g} of their range",
-                f"at most {GOLDEN_TOLERANCE:g}",
-                "update onnxruntime, or train anew on this machine",
-            )
-        return difference
-
-    def _check_int8(self, then: NDArray[np.float64], now: Scores) -> None:
-        before, after = (softmax(scores / self._card.temperature) for scores in (then, now.astype(np.float64)))
-        moved = float(np.abs(after - before).max())
-        if not moved <= GOLDEN_TOLERANCE_INT8 or (before.argmax(axis=1) != after.argmax(axis=1)).any():
-            raise ModelFileError(
-                f"the golden probabilities differ by {moved:.2g}, or name other classes",
-                f"the same classes, and at most {GOLDEN_TOLERANCE_INT8:g}",
-                "update onnxruntime, or train anew on this machine",
-            )
+        found = self._run(model_file.golden_pixels(self.geometry))
+        return check_golden(self._card, found, model_file.computes_in_int8(self.graph()))
 
     def _predict_chunk(self, paths: Sequence[str | os.PathLike[str]], top: int, promise: Promise) -> list[Prediction]:
         readable: list[Pixels] = []
@@ -321,52 +259,17 @@ class Classifier:
         try:
             found = tuple(run_session(self._session, pixels, self.geometry))
         except Exception as error:  # as in `session`
-            raise ModelFileError(f"ONNX Runtime cannot run the graph: {_brief(error)}", *_TRAIN_ANEW) from error
+            raise ModelFileError(f"ONNX Runtime cannot run the graph: {brief(error)}", *TRAIN_ANEW) from error
         wanted = len(pixels), len(self.classes)
         shapes = (wanted, wanted, wanted[:1], *([wanted[:1]] if self.has_unknown else []))
         if tuple(each.shape for each in found) != shapes:
-            raise ModelFileError(f"the graph gives scores of shape {found[0].shape}", f"{wanted}", _TRAIN_ANEW[1])
+            raise ModelFileError(f"the graph gives scores of shape {found[0].shape}", f"{wanted}", TRAIN_ANEW[1])
         labels = found[2]
         if not all(np.isfinite(each).all() for each in found):
-            raise ModelFileError("the graph gives scores that are no numbers", *_TRAIN_ANEW)
+            raise ModelFileError("the graph gives scores that are no numbers", *TRAIN_ANEW)
         if ((labels < 0) | (labels >= wanted[1])).any():
-            raise ModelFileError("the graph gives labels that stand for no class", *_TRAIN_ANEW)
+            raise ModelFileError("the graph gives labels that stand for no class", *TRAIN_ANEW)
         return found
-
-
-def run_session(runner: onnxruntime.InferenceSession, pixels: Pixels, geometry: Geometry) -> list[NDArray[Any]]:
-    """Pixels (N, H, W, C), N > 0 → each output of the graph for all of them, run in pieces that suit the cache."""
-    pieces = [
-        runner.run(None, {"pixels": np.ascontiguousarray(piece)})
-        for piece in chunks_of(pixels, images_per_run(geometry))
-    ]
-    return [np.concatenate(output) for output in zip(*pieces, strict=True)]
-
-
-def images_per_run(geometry: Geometry) -> int:
-    """How many images of a geometry the net is given at once."""
-    return images_at_once(geometry.height, geometry.width)
-
-
-def chunks_of(pixels: Pixels, size: int) -> Iterator[Pixels]:
-    """Views of `size` images each; the last may be shorter."""
-    return (pixels[at : at + size] for at in range(0, len(pixels), size))
-
-
-def session(model: bytes) -> onnxruntime.InferenceSession:
-    """ONNX Runtime on one thread: kopal runs several batches side by side instead, which fills the cores better."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no public base
-        raise ModelFileError(f"ONNX Runtime refuses the graph: {_brief(error)}", *_TRAIN_ANEW) from error
-
-
-def _brief(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def load(path: str | os.PathLike[str]) -> Classifier:

@@ -12,6 +12,7 @@ from kopal.datasets import Dataset
 from kopal.errors import DataError
 from kopal.evaluate import Report
 from kopal.features import Photos
+from kopal.fit.backbones import imagenet_head
 from kopal.fit.fitted import Fitted
 from kopal.fit.probe import choose, cross_fit, make_folds
 from kopal.learning_curve import LearningCurve, measure
@@ -21,7 +22,7 @@ from kopal.parallel import MAX_WORKERS, cores
 from kopal.plan import fitting_seconds, net_seconds
 from kopal.recipes import Recipe
 from kopal.similarity import log_evidence, prominence
-from kopal.ways import Circumstances, features_of, imagenet_head
+from kopal.ways import Circumstances, features_of
 
 LOOKED_AT = 2000
 """Photos that are enough to say how familiar a set is."""
@@ -29,7 +30,7 @@ LOOKED_AT = 2000
 
 def consult(dataset: Dataset, recipe: Recipe, around: Circumstances, log: Log) -> Advice:
     """A labelled set → the whole advice, with the learning curve of a head on the recipe's frozen features."""
-    backbone, photos, _ = features_of(recipe, dataset, around, log)
+    backbone, photos, *_ = features_of(recipe, dataset, around, log)
     part = photos.where("train")
     features, labels, classes = photos.features[part], photos.labels[part], len(photos.classes)
     fold = make_folds(labels, photos.groups[part], recipe)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kopal.arrays import Features, Pixels
 from kopal.backends.onnx_head import before_head
-from kopal.classifier import Classifier, run_session, session
+from kopal.classifier import Classifier
 from kopal.datasets import Dataset
 from kopal.errors import DataError, UsageError, WeightsError
 from kopal.features import Backbone, Extractor, Photos, context_of, read
@@ -30,6 +30,7 @@ from kopal.nets.net import Net
 from kopal.nets.places import cut_at
 from kopal.nets.registry import build
 from kopal.recipes import STARTS, Recipe, is_file
+from kopal.runtime import run_session, session
 from kopal.store import Store, cache_folder
 
 DEFAULT_NET = "efficientnet-lite0"

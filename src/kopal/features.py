@@ -16,15 +16,17 @@ from PIL import Image
 from kopal import images
 from kopal.arrays import Features, Labels, Pixels
 from kopal.backends.onnx_backend import feature_model
-from kopal.classifier import BATCH, run_session, session
+from kopal.classifier import BATCH
 from kopal.datasets import Dataset, Part
 from kopal.errors import UnreadableImage
 from kopal.images import Geometry
 from kopal.ledger import LedgerRow, ledger_row
+from kopal.looks import LOOK, Album, Looks, look
 from kopal.nets.describe import output_shape
 from kopal.nets.fold import Weights
 from kopal.nets.net import Net
 from kopal.parallel import ordered
+from kopal.runtime import run_session, session
 from kopal.splits import together
 from kopal.store import Store
 
@@ -90,7 +92,8 @@ def context_of(graph: bytes, geometry: Geometry) -> bytes:
 class Photos:
     """The readable photos of a set, row by row the same: names, labels, parts, digests, groups, features (N, D).
 
-    `small` holds the photos as (H, W) or (H, W, 3) uint8 where every one of them is small, else None.
+    `small` holds the photos as (H, W) or (H, W, 3) uint8 where every one of them is small, else None. `looks` are
+    there where an audit asked for them.
     """
 
     classes: tuple[str, ...]
@@ -101,6 +104,7 @@ class Photos:
     groups: NDArray[np.int64]
     features: Features
     small: tuple[Pixels, ...] | None
+    looks: Looks | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -115,25 +119,33 @@ def read(
     extractor: Extractor,
     store: Store | None,
     progress: Callable[[int, int], None] = lambda done, of: None,
+    album: Album | None = None,
 ) -> tuple[Photos, tuple[LedgerRow, ...]]:
     """Every photo of a set → features, computed or from the store, and the ledger of what could not be read.
+
+    Given an album, also the look of each.
 
     Workers each read, decode and multiply a batch of their own: see benchmarks/features.py. A batch is kept as soon
     as it is computed, so a crash costs the batches in flight.
     """
     total = len(dataset)
     features = np.empty((total, extractor.dimension), np.float32)
+    looks = np.zeros(total if album else 0, LOOK)
     kept: list[int] = []
     digests: list[bytes] = []
     small: list[Pixels] = []
     ledger: list[LedgerRow] = []
     batches = (range(start, min(start + BATCH, total)) for start in range(0, total, BATCH))
-    for indices, results in ordered(lambda batch: (batch, _read_batch(dataset, batch, extractor, store)), batches):
+    for indices, results in ordered(
+        lambda batch: (batch, _read_batch(dataset, batch, extractor, store, album)), batches
+    ):
         for index, result in zip(indices, results, strict=True):
             if isinstance(result, LedgerRow):
                 ledger.append(result)
                 continue
             features[len(kept)] = result.features
+            if album:
+                looks[len(kept)] = result.look
             kept.append(index)
             digests.append(result.digest)
             # One larger photo settles it: from there on no small pixels are held in memory.
@@ -151,6 +163,7 @@ def read(
         together(digests, dataset.groups_at(kept)),
         features[: len(kept)],
         tuple(small) if kept and len(small) == len(kept) else None,
+        looks[: len(kept)] if album else None,
     )
     return photos, tuple(ledger)
 
@@ -160,10 +173,11 @@ class _Read:
     digest: bytes
     features: Features
     small: Pixels | None
+    look: np.void | None
 
 
 def _read_batch(
-    dataset: Dataset, batch: Sequence[int], extractor: Extractor, store: Store | None
+    dataset: Dataset, batch: Sequence[int], extractor: Extractor, store: Store | None, album: Album | None
 ) -> list[_Read | LedgerRow]:
     opened: dict[int, bytes] = {}
     bad: dict[int, LedgerRow] = {}
@@ -174,27 +188,41 @@ def _read_batch(
             bad[index] = ledger_row(dataset, index, b"", error)
     digests = {index: hashlib.sha256(data).digest() for index, data in opened.items()}
     known = store.get(list(digests.values())) if store else {}
+    seen = album.get(list(digests.values())) if album else {}
+    new: dict[bytes, np.void] = {}
     small: dict[int, Pixels] = {}
     missing: dict[bytes, Pixels] = {}
     for index, data in opened.items():
+        digest = digests[index]
+        complete = digest in known and (album is None or digest in seen)
         try:
-            if digests[index] in known and images.longest_side(data) > SMALL_SIDE:
+            if complete and images.longest_side(data) > SMALL_SIDE:
                 continue
-            image = images.decode(data, extractor.geometry)
+            image, facts = images.examine(data, extractor.geometry)
         except UnreadableImage as error:
             bad[index] = ledger_row(dataset, index, data, error)
             continue
         if max(image.size) <= SMALL_SIDE:
             small[index] = np.asarray(image)
-        if digests[index] not in known:
-            missing[digests[index]] = images.fit(image, extractor.geometry)
+        if complete:
+            continue
+        pixels = images.fit(image, extractor.geometry)
+        if digest not in known:
+            missing[digest] = pixels
+        if album and digest not in seen:
+            new[digest] = look(image, pixels, facts, len(data))
+    if album:
+        album.put(new)
+        seen = {**seen, **new}
     if missing:
         computed = dict(zip(missing, extractor.features(np.stack(list(missing.values()))), strict=True))
         if store:
             store.put(computed)
         known = {**known, **computed}
     return [
-        bad[index] if index in bad else _Read(digests[index], known[digests[index]], small.get(index))
+        bad[index]
+        if index in bad
+        else _Read(digests[index], known[digests[index]], small.get(index), seen.get(digests[index]))
         for index in batch
     ]
 

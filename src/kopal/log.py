@@ -36,7 +36,7 @@ class Note:
 
 Log: TypeAlias = Callable[[object], None]
 """Is handed each noun as it comes into being: Dataset, Plan, Progress, Ledger, Note, Course, Tuning, Epoch, Kept,
-Fitted, Run, Advice."""
+Fitted, Run, Advice, Audit, WithoutTwins."""
 
 
 def silent(noun: object) -> None:

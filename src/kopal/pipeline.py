@@ -13,23 +13,26 @@ from typing import Any
 
 import numpy as np
 
-from kopal import audit, rehearsal
+from kopal import rehearsal
 from kopal.advise import Advice
+from kopal.audit import Audit, audit, marks, suspicious_findings
+from kopal.audit.leaks import without_twins
 from kopal.backends.onnx_backend import classifier_model
 from kopal.backends.onnx_unknown import with_unknown
 from kopal.calibrate import fit_temperature
 from kopal.classifier import Classifier
 from kopal.consult import at_a_glance, consult
 from kopal.datasets import PARTS, Data, Dataset, Labelled, check_groups, check_learnable, open_dataset
-from kopal.errors import UsageError
+from kopal.errors import DataError, UsageError
 from kopal.evaluate import Report, evaluate
 from kopal.features import Photos
 from kopal.fingerprints import fingerprint
 from kopal.fit.fitted import Fitted
+from kopal.fit.heads.learn import learn
 from kopal.fit.lr_finder import Sweep
 from kopal.fit.world import ALONE, World
 from kopal.ledger import LedgerRow
-from kopal.log import Log, silent
+from kopal.log import Log, Progress, silent
 from kopal.model_file import UNKNOWN, Card
 from kopal.promise import Promise, in_names
 from kopal.recipes import Recipe
@@ -45,6 +48,7 @@ from kopal.ways import (
     from_pixels,
     from_tuning,
     rate_from_pixels,
+    read_features,
     starts_from_imagenet,
     used_knobs,
 )
@@ -84,8 +88,10 @@ def train(
     with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
         around = Circumstances(world, started, cache, folder, checkpoint_every, resume, download)
         learn = from_tuning if fine_tunes(recipe) else from_features if starts_from_imagenet(recipe) else from_pixels
-        fitted, photos, rows = learn(recipe, dataset, around, log)
+        fitted, photos, rows, findings = learn(recipe, dataset, around, log)
         temperature = calibrate(fitted, photos)
+        findings = findings.plus(suspicious_findings(photos, fitted.scores, temperature, fitted.features))
+        log(findings)
         promise = promised(fitted.scores, temperature, photos, recipe)
         unknown = fit_unknown(fitted, photos, recipe.seed, log) if recipe.unknown else None
         thresholds = kept(promise, fitted.scores, temperature, photos)
@@ -95,12 +101,17 @@ def train(
         advice = at_a_glance(recipe, fitted, photos, report) if isinstance(photos, Photos) else None
         spent = perf_counter() - started
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
+        honest = without_twins(photos, fitted.scores)
         details = _details(fitted, temperature, photos, rows)
         details |= {"unknown": unknown.as_json() if unknown else None}
+        details |= {"without_twins": honest.as_json()} if honest else {}
+        details |= {"audit": findings.as_json()}
         details |= {"advice": advice.as_json()} if advice else {}
         details |= {"title": dataset.title, "data": whereabouts(dataset.origin)}
         run.write(used_knobs(recipe), details, photos, lambda report: run_page(folder, dataset.source, report))
     log(run)
+    if honest:
+        log(honest)
     if advice:
         log(advice)
     return run
@@ -156,6 +167,33 @@ def rehearse(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent) 
     rehearsal.rehearse(recipe, _opened(data, log), Circumstances(ALONE, perf_counter(), cache), log)
 
 
+def audit_photos(
+    data: Data,
+    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+    cache: bool = True,
+    log: Log = silent,
+) -> Audit:
+    """What is wrong with these photos as a set, learnable or not; nothing is written. Raises `KopalError`."""
+    if not starts_from_imagenet(recipe):
+        raise UsageError(
+            f"an audit by net {recipe.net}: it has no features before it is trained", "a net with pretrained weights"
+        )
+    dataset = open_dataset(data)
+    log(dataset)
+    around = Circumstances(ALONE, perf_counter(), cache)
+    backbone, photos, rows = read_features(recipe, dataset, around, log, fits=False)
+    found, groups = audit(photos, rows, photos.features)
+    photos = replace(photos, groups=groups)
+    try:
+        check_learnable(photos.classes, np.bincount(photos.labels, minlength=len(photos.classes)).tolist())
+        fitted = learn(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
+    except DataError:
+        # Of photos that nothing can be learned from there are no answers that could speak against a label.
+        return found
+    temperature = calibrate(fitted, photos)
+    return found.plus(suspicious_findings(photos, fitted.scores, temperature, fitted.features))
+
+
 def _opened(data: Data, log: Log) -> Dataset:
     dataset = open_dataset(data)
     log(dataset)
@@ -197,7 +235,7 @@ def assemble(
         "kopal": version("kopal"),
         "photos": int(photos.where("train").sum()),
         "data_sha256": fingerprint(photos),
-        "learned_from": audit.marks(photos.digests[index] for index in np.flatnonzero(photos.where("train"))),
+        "learned_from": marks(photos.digests[index] for index in np.flatnonzero(photos.where("train"))),
         "recipe": used_knobs(recipe),
     }
     if fitted.origin:

@@ -20,6 +20,7 @@ from kopal.datasets import Dataset, Part
 from kopal.errors import OutputError, UnreadableImage
 from kopal.images import FULL_SIDE, Geometry
 from kopal.ledger import LedgerRow, ledger_row
+from kopal.looks import LOOK, Album, Looks, look
 from kopal.parallel import chunks, ordered
 from kopal.splits import together
 from kopal.store import Store, cache_folder
@@ -35,7 +36,10 @@ DECODER = 1
 
 @dataclass(frozen=True)
 class PixelPhotos:
-    """The readable photos of a set, row by row the same: names, labels, parts, digests, groups, pixels (N, H, W, C)."""
+    """The readable photos of a set, row by row the same: names, labels, parts, digests, groups, pixels (N, H, W, C).
+
+    `looks` are there where an audit asked for them.
+    """
 
     classes: tuple[str, ...]
     names: tuple[str, ...]
@@ -45,6 +49,7 @@ class PixelPhotos:
     groups: NDArray[np.int64]
     pixels: Pixels
     geometry: Geometry
+    looks: Looks | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -79,24 +84,30 @@ def read_pixels(
     geometry: Geometry,
     store: Store | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
+    album: Album | None = None,
 ) -> tuple[PixelPhotos, tuple[LedgerRow, ...]]:
     """Every photo of a set → pixels at one geometry, decoded or from the store, and the ledger of unreadable files.
 
-    The pixels of small photos are made faster than they are found, so only larger ones are kept.
+    The pixels of small photos are made faster than they are found, so only larger ones are kept. Given an album, also
+    the look of each.
     """
-    store = store if max(geometry.height, geometry.width) > FULL_SIDE else None
+    if max(geometry.height, geometry.width) <= FULL_SIDE:
+        store, album = None, Album() if album else None
     pixels = _room((len(dataset), *geometry.shape))
+    looks = np.zeros(len(dataset) if album else 0, LOOK)
     kept: list[int] = []
     digests: list[bytes] = []
     ledger: list[LedgerRow] = []
     for batch, results in ordered(
-        lambda batch: (batch, _read_chunk(dataset, batch, geometry, store)), chunks(range(len(dataset)), CHUNK)
+        lambda batch: (batch, _read_chunk(dataset, batch, geometry, store, album)), chunks(range(len(dataset)), CHUNK)
     ):
         for index, result in zip(batch, results, strict=True):
             if isinstance(result, LedgerRow):
                 ledger.append(result)
                 continue
-            digest, pixels[len(kept)] = result
+            digest, pixels[len(kept)], own = result
+            if album:
+                looks[len(kept)] = own
             kept.append(index)
             digests.append(digest)
         progress(batch[-1] + 1, len(dataset))
@@ -109,15 +120,16 @@ def read_pixels(
         together(digests, dataset.groups_at(kept)),
         pixels[: len(kept)],
         geometry,
+        looks[: len(kept)] if album else None,
     )
     return photos, tuple(ledger)
 
 
-_Read: TypeAlias = tuple[bytes, Pixels]
+_Read: TypeAlias = tuple[bytes, Pixels, np.void | None]
 
 
 def _read_chunk(
-    dataset: Dataset, batch: Sequence[int], geometry: Geometry, store: Store | None
+    dataset: Dataset, batch: Sequence[int], geometry: Geometry, store: Store | None, album: Album | None
 ) -> list[_Read | LedgerRow]:
     opened: dict[int, bytes] = {}
     results: dict[int, _Read | LedgerRow] = {}
@@ -128,18 +140,25 @@ def _read_chunk(
             results[index] = ledger_row(dataset, index, b"", error)
     digests = {index: hashlib.sha256(data).digest() for index, data in opened.items()}
     known = store.get(list(digests.values())) if store else {}
+    seen = album.get(list(digests.values())) if album else {}
     new: dict[bytes, Pixels] = {}
+    looked: dict[bytes, np.void] = {}
     for index, data in opened.items():
         digest = digests[index]
-        if digest in known:
-            results[index] = digest, known[digest].reshape(geometry.shape)
-            continue
-        try:
-            results[index] = digest, new.setdefault(digest, images.read(data, geometry))
-        except UnreadableImage as error:
-            results[index] = ledger_row(dataset, index, data, error)
+        if digest not in known or (album and digest not in seen):
+            try:
+                image, facts = images.examine(data, geometry)
+            except UnreadableImage as error:
+                results[index] = ledger_row(dataset, index, data, error)
+                continue
+            known[digest] = new[digest] = images.fit(image, geometry)
+            if album:
+                seen[digest] = looked[digest] = look(image, new[digest], facts, len(data))
+        results[index] = digest, known[digest].reshape(geometry.shape), seen.get(digest)
     if store:
         store.put(new)
+    if album:
+        album.put(looked)
     return [results[index] for index in batch]
 
 

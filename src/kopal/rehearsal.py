@@ -31,7 +31,8 @@ def rehearse(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) 
     Raises `KopalError`.
     """
     if not fine_tunes(recipe) and not starts_from_imagenet(recipe):
-        photos, _ = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, replace(around, cache=False), log)
+        around = replace(around, cache=False)
+        photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
         with learning(recipe):
             log(scratch.course(recipe, photos))
         return

@@ -18,7 +18,16 @@ def together(*alike: Sequence[Hashable]) -> NDArray[np.int64]:
     Photos are of one group where they share any of these things, directly or by way of others; None is shared by
     nobody. A group's number is the place of its first photo.
     """
-    group = list(range(len(alike[0])))
+    pairs = []
+    for things in alike:
+        seen: dict[Hashable, int] = {}
+        pairs += [(place, seen.setdefault(thing, place)) for place, thing in enumerate(things) if thing is not None]
+    return linked(len(alike[0]), pairs)
+
+
+def linked(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
+    """Pairs of `count` photos → (count,): the group of each, which is the place of the first that it is linked to."""
+    group = list(range(count))
 
     def first(place: int) -> int:
         while group[place] != place:
@@ -26,13 +35,10 @@ def together(*alike: Sequence[Hashable]) -> NDArray[np.int64]:
             place = group[place]
         return place
 
-    for things in alike:
-        seen: dict[Hashable, int] = {}
-        for place, thing in enumerate(things):
-            if thing is not None:
-                low, high = sorted((first(place), first(seen.setdefault(thing, place))))
-                group[high] = low
-    return np.array([first(place) for place in range(len(group))], np.int64)
+    for pair in pairs:
+        low, high = sorted(map(first, pair))
+        group[high] = low
+    return np.array([first(place) for place in range(count)], np.int64)
 
 
 def folds(labels: Labels, groups: Iterable[Hashable], count: int, seed: int) -> NDArray[np.int64]:

@@ -22,7 +22,6 @@ from kopal.arrays import Features, Labels
 from kopal.backends.onnx_backend import classifier_model
 from kopal.backends.onnx_head import before_head, head_input
 from kopal.backends.onnx_unknown import input_of_stage
-from kopal.classifier import run_session, session
 from kopal.datasets import Labelled
 from kopal.errors import KopalError, UsageError
 from kopal.fit.fitted import Fitted
@@ -30,6 +29,7 @@ from kopal.log import Log, Note, silent
 from kopal.novelty import MOST_OF_NETS, Novelty, Spread, auroc, fit_novelty, spread_of
 from kopal.parallel import cores, ordered
 from kopal.pixels import PixelPhotos
+from kopal.runtime import run_session, session
 from kopal.splits import folds
 
 FALSE_ALARMS = 0.05

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from kopal import audit
+from kopal.audit import Audit, audit, check_different
 from kopal.backends.onnx_backend import classifier_model
 from kopal.backends.torch_module import require_torch
-from kopal.classifier import run_session, session
 from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
 from kopal.errors import TogetherError, UsageError
 from kopal.features import Backbone, Photos, read
@@ -28,28 +27,28 @@ from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
 from kopal.fit.heads.learn import learn
 from kopal.fit.keeping import Keeping
-from kopal.fit.logistic import Affine
 from kopal.fit.lr_finder import Sweep
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import World
 from kopal.images import Geometry
 from kopal.ledger import LedgerRow
 from kopal.log import Ledger, Log, Note, Progress
+from kopal.looks import album
 from kopal.nets.fold import Weights
 from kopal.nets.net import Net
-from kopal.nets.registry import build
-from kopal.nets.weights import PRETRAINED, pretrained_weights
+from kopal.nets.weights import PRETRAINED
 from kopal.parallel import ordered
 from kopal.pixels import PixelPhotos, pixel_context, read_pixels
 from kopal.plan import plan
 from kopal.recipes import NOT_OF_TUNING, OF_FEATURES, OF_PIXELS, Recipe, is_file
 from kopal.run import CHECKPOINT
+from kopal.runtime import run_session, session
 from kopal.store import Store, cache_folder
 
 SCORED_AT_ONCE = 256
 SPEEDS = "speed.json"
 
-Learned: TypeAlias = tuple[Fitted, Labelled, tuple[LedgerRow, ...]]
+Learned: TypeAlias = tuple[Fitted, Labelled, tuple[LedgerRow, ...], Audit]
 
 
 @dataclass(frozen=True)
@@ -90,32 +89,48 @@ def used_knobs(recipe: Recipe) -> dict[str, Any]:
 
 def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A head on the features of a frozen, pretrained net, computed once and kept."""
-    backbone, photos, rows = features_of(recipe, dataset, around, log)
+    backbone, photos, rows, findings = features_of(recipe, dataset, around, log)
     fitted = learn(recipe, photos, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
     if fitted.net.name == backbone.net.name:
         graph = {} if recipe.features == Recipe.features else {f"{recipe.features}_graph_sha256": backbone.digest}
         fitted = replace(fitted, origin={**backbone.origin, **graph})
     log(fitted)
-    return fitted, photos, rows
+    return fitted, photos, rows, findings
 
 
 def features_of(
     recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log
+) -> tuple[Backbone, Photos, tuple[LedgerRow, ...], Audit]:
+    """The photos with the features of the recipe's frozen net, computed or from the cache; copies are of one group."""
+    backbone, photos, rows = read_features(recipe, dataset, around, log)
+    _tell(photos, rows, dataset, log)
+    findings, groups = audit(photos, rows, photos.features)
+    return backbone, replace(photos, groups=groups), rows, findings
+
+
+def read_features(
+    recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log, fits: bool = True
 ) -> tuple[Backbone, Photos, tuple[LedgerRow, ...]]:
-    """The photos with the features of the recipe's frozen net, computed or from the cache."""
+    """The photos with their looks and features as they are read, whether or not they can be learned from.
+
+    Where nothing is to be fitted there is no plan.
+    """
     backbone = backbone_of(recipe, around.download, log)
-    with closing(Store(cache_folder(), backbone.context)) if around.cache else nullcontext() as store:
-        log(plan(dataset, backbone, store, recipe))
-        photos, rows = read(dataset, backbone, store, lambda done, of: log(Progress("photos", done, of)))
+    with (
+        closing(Store(cache_folder(), backbone.context)) if around.cache else nullcontext() as store,
+        album(backbone.geometry, around.cache) as looks,
+    ):
+        if fits:
+            log(plan(dataset, backbone, store, recipe))
+        photos, rows = read(dataset, backbone, store, lambda done, of: log(Progress("photos", done, of)), looks)
         if store and store.fault:
             log(Note(store.fault))
-    _tell(photos, rows, dataset, log)
     return backbone, photos, rows
 
 
 def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A whole net, trained from pixels; calibration and test are scored by the very graph that is saved."""
-    photos, rows = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
+    photos, rows, findings = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
     with learning(recipe):
         keeping, spent = _keeping(recipe, photos, around, log), perf_counter() - around.began
         learned = scratch.learn(recipe, photos, log, keeping, around.world, _speeds(around), spent)
@@ -123,7 +138,7 @@ def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
     nobody = np.empty((0, len(photos.classes)), np.float32)
     scores = nobody if around.world.rank else _held_scores(learned.net, learned.weights, photos)
     fitted = Fitted(learned.net, learned.weights, photos.geometry, scores, rate=learned.rate, history=learned.history)
-    return fitted, photos, rows
+    return fitted, photos, rows, findings
 
 
 def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
@@ -136,7 +151,7 @@ def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
     backbone = backbone_of(
         replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights), around.download, log
     )
-    photos, rows = read_in_parts(recipe, backbone.geometry, dataset, around, log)
+    photos, rows, findings = read_in_parts(recipe, backbone.geometry, dataset, around, log)
     with (
         learning(recipe),
         closing(Store(cache_folder(), backbone.context)) if around.cache else nullcontext() as store,
@@ -157,12 +172,13 @@ def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
         ),
         photos,
         rows,
+        findings,
     )
 
 
 def rate_from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Sweep:
     """The sweep over learning rates that `from_pixels` would begin with, on the same photos."""
-    photos, _ = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
+    photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
     with learning(recipe):
         return scratch.find_rate(recipe, photos, log, around.world, _speeds(around))
 
@@ -187,18 +203,24 @@ def refuse_int8(recipe: Recipe) -> None:
 
 def read_in_parts(
     recipe: Recipe, geometry: Geometry, dataset: Dataset, around: Circumstances, log: Log
-) -> tuple[PixelPhotos, tuple[LedgerRow, ...]]:
+) -> tuple[PixelPhotos, tuple[LedgerRow, ...], Audit]:
     """The photos at one geometry, in the parts that a net learns from, validates on and is measured on."""
     if recipe.head != Recipe.head:
         refuse_head(recipe)
     if recipe.features != Recipe.features:
         refuse_int8(recipe)
-    with closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store:
-        photos, rows = read_pixels(dataset, geometry, store, lambda done, of: log(Progress("photos", done, of)))
+    with (
+        closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store,
+        album(geometry, around.cache) as looks,
+    ):
+        photos, rows = read_pixels(dataset, geometry, store, lambda done, of: log(Progress("photos", done, of)), looks)
         if store and store.fault:
             log(Note(store.fault))
     _tell(photos, rows, dataset, log)
-    return scratch.in_parts(photos, recipe.seed), rows
+    findings, groups = audit(photos, rows)
+    # Another machine may round otherwise: all processes take the groups of the first.
+    groups = np.frombuffer(around.world.from_first(groups.tobytes()), np.int64)
+    return scratch.in_parts(replace(photos, groups=groups), recipe.seed), rows, findings
 
 
 @contextmanager
@@ -258,27 +280,12 @@ def _as_they_stand(photos: PixelPhotos) -> str:
     return order.hexdigest()
 
 
-def embedded_backbone(name: str) -> Backbone:
-    """The frozen net of that name with the weights that its package carries, cut before its head."""
-    return backbone_of(Recipe(net=name, weights="imagenet"))
-
-
-def imagenet_head(name: str) -> Affine | None:
-    """The head that the frozen net of that name was published with; None where its weights are not embedded."""
-    if name not in PRETRAINED:
-        return None
-    weights = pretrained_weights(build(name))
-    return Affine(weights["head.weight"], weights["head.bias"])
-
-
 def _tell(photos: Labelled, rows: tuple[LedgerRow, ...], dataset: Dataset, log: Log) -> None:
     """What was left out and what is odd, before the fitting; stops where too little is left."""
     enough = min(_counts(photos)) >= FEWEST
     log(Ledger(rows, len(dataset), complete=not enough))
     check_learnable(photos.classes, _counts(photos), "readable photos")
-    audit.check_different(photos)
-    for remark in audit.remarks(photos):
-        log(Note(remark))
+    check_different(photos)
 
 
 def _counts(photos: Labelled) -> list[int]:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kopal.classifier import Prediction
 from kopal.cli.output import as_json
 from kopal.errors import OutputError, UsageError
 from kopal.files import shown, write_csv
 from kopal.model_file import UNKNOWN
+from kopal.prediction import Prediction
 from kopal.promise import UNSURE
 
 COLUMNS = ("path", "rank", "label", "probability", "unreadable", "answer", "unknown", "unknown_score")

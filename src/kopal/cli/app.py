@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kopal.cli import advise, compare, everyday, explain, ladder, lr_find, report, reuse, serving, study, tools
+from kopal.cli import advise, audit, compare, everyday, explain, ladder, lr_find, report, reuse, serving, study, tools
 from kopal.cli.words import HELP
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ for panel, commands in (
     (
         "Everyday",
         (
-            *(everyday.demo, everyday.train, everyday.predict, everyday.evaluate),
+            *(everyday.demo, everyday.train, everyday.predict, everyday.evaluate, audit.audit),
             *(explain.explain, report.report, compare.compare, serving.serve),
         ),
     ),

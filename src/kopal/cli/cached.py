@@ -48,7 +48,7 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
             yield f"fetched weights stay: {_mb(told['weights'])} in {shown(folder / store.WEIGHTS)}"
     else:
         size = f"{_mb(told['bytes'])} of at most {_mb(told['limit'])}"
-        yield f"{shown(folder)}: features of {told['rows']} photos, {size}"
+        yield f"{shown(folder)}: {told['rows']} rows (features, pixels, looks), {size}"
         if told["weights"]:
             yield f"{shown(folder / store.WEIGHTS)}: fetched weights, {_mb(told['weights'])}"
 

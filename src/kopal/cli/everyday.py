@@ -6,12 +6,15 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kopal.cli.knobs import NOT_OF_RECIPES, TRAINING, with_knobs
 from kopal.cli.words import HELP, LEARNING
+
+if TYPE_CHECKING:
+    from kopal.datasets import Dataset
 
 Out = Annotated[Path | None, typer.Option("--out", help=HELP["--out"], show_default=False)]
 Seed = Annotated[int, typer.Option("--seed", help=HELP["--seed"])]
@@ -57,6 +60,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help=HELP["--dry-run"])] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     resume: Annotated[bool, typer.Option("--resume", help=HELP["--resume"])] = False,
+    review: Annotated[Path | None, typer.Option("--review", help=HELP["--review"], show_default=False)] = None,
     unknown: Annotated[
         bool | None, typer.Option("--unknown/--no-unknown", help=HELP["--unknown"], show_default="unknown")
     ] = None,
@@ -66,15 +70,19 @@ def train(
     from kopal.cli.training import Manner, run_training
     from kopal.datasets import open_dataset
     from kopal.recipes import recipe
+    from kopal.review import reviewed
     from kopal.run import recipe_of
 
     knobs = {name: value for name, value in said.items() if name not in NOT_OF_RECIPES}
     base = recipe_of(like) if like else None
     made = recipe(effort, like=base, seed=seed, balance=balance or None, unknown=unknown, **knobs)
     manner = Manner(not no_cache, as_json, quiet, dry_run)
-    return run_training(
-        lambda: open_dataset(data, labels_from, group), out, made, said | {"resume": resume or None}, manner
-    )
+
+    def opened() -> Dataset:
+        dataset = open_dataset(data, labels_from, group)
+        return reviewed(dataset, review) if review else dataset
+
+    return run_training(opened, out, made, said | {"resume": resume or None}, manner)
 
 
 def predict(
@@ -110,7 +118,7 @@ def evaluate(
     from kopal.classifier import load
     from kopal.cli.aside import telling
     from kopal.cli.output import paragraph, say, say_json, shown
-    from kopal.cli.screen import show_report
+    from kopal.cli.report_lines import show_report
     from kopal.cli.trust_lines import draw_trust
     from kopal.datasets import open_dataset
     from kopal.evaluate import evaluate_dataset

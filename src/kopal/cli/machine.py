@@ -43,7 +43,7 @@ def doctor_lines() -> Iterator[str]:
     yield f"{'cores':36} {cores()} of {platform.processor() or platform.machine()}"
     yield f"{'instructions':36} {' '.join(_instructions()) or 'unknown'}"
     rows, size = usage(cache_folder())
-    yield f"{'cache':36} {shown(cache_folder())}: features of {rows} photos, {size / 1e6:.1f} MB"
+    yield f"{'cache':36} {shown(cache_folder())}: {rows} rows (features, pixels, looks), {size / 1e6:.1f} MB"
     yield f"{'output':36} {sys.stdout.encoding}, {'a terminal' if sys.stdout.isatty() else 'not a terminal'}"
     yield from _timing()
 
@@ -91,7 +91,7 @@ def _instructions() -> list[str]:
 
 
 def _timing() -> Iterator[str]:
-    from kopal.ways import embedded_backbone
+    from kopal.fit.backbones import embedded_backbone
 
     backbone = embedded_backbone("efficientnet-lite0")
     pixels = np.zeros((8, *backbone.geometry.shape), np.uint8)

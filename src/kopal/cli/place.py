@@ -30,6 +30,11 @@ def check_page_place(out: Path, command: str) -> None:
     _check(out, f"{command}.html", f"page of kopal {command}", lambda path: _is_page(path, command), kinds)
 
 
+def check_audit_place(out: Path) -> None:
+    """Raises where an audit may not be written, or not in that format."""
+    _check(out, "audit.html", "audit", _is_audit, (".html", ".json", ".csv"))
+
+
 def _check(
     out: Path, example: str, what: str, is_earlier: Callable[[Path], bool], kinds: Sequence[str] = (".onnx",)
 ) -> None:
@@ -54,9 +59,23 @@ def _is_ensemble(path: Path) -> bool:
         return False
 
 
-def _is_page(path: Path, command: str) -> bool:
+def _is_audit(path: Path) -> bool:
+    from kopal.report.web_page import generator
+    from kopal.review import COLUMNS
+
+    starts = {".html": generator("audit"), ".json": '{\n  "photos": ', ".csv": ",".join(COLUMNS)}
     try:
         with path.open("rb") as file:
-            return f'<meta name="generator" content="kopal {command}">'.encode() in file.read(200)
+            return starts[path.suffix.lower()].encode() in file.read(200)
+    except OSError:
+        return False
+
+
+def _is_page(path: Path, command: str) -> bool:
+    from kopal.report.web_page import generator
+
+    try:
+        with path.open("rb") as file:
+            return generator(command).encode() in file.read(200)
     except OSError:
         return False

@@ -8,17 +8,18 @@ import time
 from functools import singledispatchmethod
 from typing import Any, Self
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kopal import log
 from kopal.advise import Advice
+from kopal.audit import Audit
+from kopal.audit.leaks import WithoutTwins
+from kopal.cli.audit_lines import summary_lines, without_twins_line
 from kopal.cli.heads import head_lines
-from kopal.cli.output import columns, counted, cut, pad, paragraph, room, say, seconds, shown
-from kopal.cli.trust_lines import trust_lines
+from kopal.cli.output import columns, counted, paragraph, say, seconds, shown
+from kopal.cli.report_lines import CLASSES_SHOWN, show_report
 from kopal.datasets import Dataset
-from kopal.evaluate import Report
 from kopal.extraction import Extraction
 from kopal.fit.curve import read_curve
 from kopal.fit.fitted import Fitted, Kept
@@ -32,10 +33,7 @@ from kopal.run import Run
 from kopal.unknown import Unknown
 
 UNREADABLE_SHOWN = 10
-CLASSES_SHOWN, WORST_SHOWN = 40, 20
 PLAIN_INTERVAL = 10.0
-NUMBERS = 52
-"""Columns that the numbers of a class take, with what sets them apart."""
 
 
 class Screen:
@@ -224,6 +222,16 @@ class Screen:
         say(f"  the model learned from {trained} photos")
 
     @__call__.register
+    def _(self, audit: Audit) -> None:
+        self._close()
+        for line in summary_lines(audit):
+            say(line)
+
+    @__call__.register
+    def _(self, honest: WithoutTwins) -> None:
+        say(without_twins_line(honest))
+
+    @__call__.register
     def _(self, advice: Advice) -> None:
         for line in advice.glance():
             say(paragraph(line))
@@ -243,46 +251,6 @@ class Screen:
 def loss(value: float) -> str:
     """A loss as ten characters or fewer, also where it has left all bounds."""
     return f"{value:.4f}" if value < 1e4 else f"{value:.3g}"
-
-
-def accuracy_line(report: Report) -> str:
-    """Accuracy, its interval, on how many photos and which."""
-    low, high = report.interval
-    where = f"n = {report.n}, {report.measured_on}"
-    return f"accuracy {report.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f}, {where})"
-
-
-def show_report(report: Report) -> None:
-    """Accuracy with its interval and baseline, a table of classes, the worst confusions."""
-    low, _ = report.interval
-    say(f"\n{accuracy_line(report)}")
-    say(f"baseline {report.majority:.3f}  (always naming the largest class)\n")
-    if low <= report.majority:
-        say("note: that is not clearly better than always naming the largest class\n")
-    rows = list(report.per_class)
-    if len(rows) > CLASSES_SHOWN:
-        rows = sorted(rows, key=lambda row: row.f1)[:WORST_SHOWN]
-        say(f"the {WORST_SHOWN} worst of {len(report.per_class)} classes by F1 (report.json has all)")
-    free = room()
-    names = [cut(shown(row.name), free and free - NUMBERS) for row in rows]
-    width = max(5, *map(cell_len, names))
-    say(f"  {pad('class', width)}      n  precision  recall     F1  95 % of recall")
-    for name, row in zip(names, rows, strict=True):
-        # A class without photos was neither right nor wrong.
-        shares = (f"{share:.3f}" if row.n else "    –" for share in (row.precision, row.recall, row.f1))
-        precision, recall, f1 = shares
-        ends = "{:.3f} to {:.3f}".format(*row.intervals[1]) if row.n else "–"
-        say(f"  {pad(name, width)} {row.n:6}      {precision}   {recall}  {f1}  {ends}")
-    low, high = report.macro_f1_interval
-    say(f"macro F1 {report.macro_f1:.3f}  (95 % interval {low:.3f} to {high:.3f})")
-    worst = report.worst_confusions()
-    if worst:
-        say("\nmost confused")
-        for was, said, count in worst:
-            half = free and (free - 20) // 2
-            say(f"  {count:4} x {cut(shown(was), half)} taken for {cut(shown(said), half)}")
-    for line in trust_lines(report):
-        say(paragraph(line, 2))
 
 
 def _bar() -> Progress:

@@ -12,7 +12,7 @@ from kopal.backends.torch_module import require_torch
 from kopal.cli.aside import telling
 from kopal.cli.dry import dry_run
 from kopal.cli.output import quoted, say, say_json, shown, this_command
-from kopal.cli.screen import accuracy_line
+from kopal.cli.report_lines import accuracy_line
 from kopal.datasets import Dataset
 from kopal.errors import KopalError, TogetherError, UsageError
 from kopal.fit.pupil import engine_of

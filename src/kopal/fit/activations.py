@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kopal.arrays import Labels, one_hot
 from kopal.backends.onnx_backend import activation_model
-from kopal.classifier import BATCH, run_session, session
+from kopal.classifier import BATCH
 from kopal.fit.augment import Augment, pairs
 from kopal.fit.cut import Halves
 from kopal.fit.draws import uniforms
@@ -23,6 +23,7 @@ from kopal.fit.loop import Prepare
 from kopal.images import Geometry
 from kopal.nets.fold import Weights
 from kopal.parallel import chunks, ordered
+from kopal.runtime import run_session, session
 
 MOST_BYTES = 2 << 30
 KIND = np.float16

@@ -19,6 +19,7 @@ from kopal.features import Backbone
 from kopal.files import shown
 from kopal.fit.downloads import published_file
 from kopal.fit.foreign import is_foreign
+from kopal.fit.logistic import Affine
 from kopal.images import Geometry
 from kopal.log import Log, Note, silent
 from kopal.nets.activation_ranges import known_ranges
@@ -139,3 +140,16 @@ def geometry_of(recipe: Recipe) -> Geometry:
     geometry = known.geometry if known else Geometry(*build(recipe.net).image)
     side = recipe.image_size
     return replace(geometry, height=side, width=side) if side else geometry
+
+
+def embedded_backbone(name: str) -> Backbone:
+    """The frozen net of that name with the weights that its package carries, cut before its head."""
+    return backbone_of(Recipe(net=name, weights="imagenet"))
+
+
+def imagenet_head(name: str) -> Affine | None:
+    """The head that the frozen net of that name was published with; None where its weights are not embedded."""
+    if name not in PRETRAINED:
+        return None
+    weights = pretrained_weights(build(name))
+    return Affine(weights["head.weight"], weights["head.bias"])

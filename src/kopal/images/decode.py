@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlug
 
 from kopal.arrays import Pixels
 from kopal.errors import UnreadableImage
+from kopal.images.facts import Facts, facts
 from kopal.images.fault import MAX_PIXELS, too_many_pixels
 from kopal.images.formats import recognise
 from kopal.images.geometry import FILTERS, Geometry
@@ -73,24 +74,14 @@ def decode(data: bytes, geometry: Geometry | None = None) -> Image.Image:
 
     Given a geometry, a JPEG is decoded at the smallest of its scales 1, 1/2, 1/4, 1/8 that still covers the resize.
     """
-    image = _open(data)
-    whole = image.size
-    try:
-        if geometry is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
-            _decode_smaller(image, geometry)
-        with _turn(image, whole), muted() if isinstance(image, TiffImagePlugin.TiffImageFile) else nullcontext():
-            image.load()
-            if isinstance(image, WebPImagePlugin.WebPImageFile):
-                _refuse_spare_zeros(data)
-            if isinstance(image, PngImagePlugin.PngImageFile):
-                _scale_transparent_colour(image, data[24])
-            if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "I":
-                raise UnreadableImage("unsupported", "32-bit pixels have no fixed range: save as 8 or 16 bits")
-            return _to_eight_bits(_upright(image))
-    except UnreadableImage:
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file; all of it means the same
-        raise UnreadableImage(*_reason(error)) from error
+    return _decoded(_open(data), data, geometry)
+
+
+def examine(data: bytes, geometry: Geometry | None = None) -> tuple[Image.Image, Facts]:
+    """As `decode`, with what the file itself says of its picture. Raises `UnreadableImage`."""
+    opened = _open(data)
+    size, mode = opened.size, opened.mode
+    return _decoded(opened, data, geometry), facts(opened, size, mode)
 
 
 def longest_side(data: bytes) -> int:
@@ -128,6 +119,26 @@ def _open(data: bytes) -> ImageFile.ImageFile:
     if fault := too_many_pixels(width, height):
         raise UnreadableImage(*fault)
     return image
+
+
+def _decoded(image: ImageFile.ImageFile, data: bytes, geometry: Geometry | None) -> Image.Image:
+    whole = image.size
+    try:
+        if geometry is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
+            _decode_smaller(image, geometry)
+        with _turn(image, whole), muted() if isinstance(image, TiffImagePlugin.TiffImageFile) else nullcontext():
+            image.load()
+            if isinstance(image, WebPImagePlugin.WebPImageFile):
+                _refuse_spare_zeros(data)
+            if isinstance(image, PngImagePlugin.PngImageFile):
+                _scale_transparent_colour(image, data[24])
+            if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "I":
+                raise UnreadableImage("unsupported", "32-bit pixels have no fixed range: save as 8 or 16 bits")
+            return _to_eight_bits(_upright(image))
+    except UnreadableImage:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file; all of it means the same
+        raise UnreadableImage(*_reason(error)) from error
 
 
 def _turn(image: ImageFile.ImageFile, whole: tuple[int, int]) -> AbstractContextManager[object]:

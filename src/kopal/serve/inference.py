@@ -11,8 +11,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from kopal.classifier import BATCH, images_per_run
+from kopal.classifier import BATCH
 from kopal.errors import PixelsError
+from kopal.runtime import images_per_run
 from kopal.serve.body import Bodies
 from kopal.serve.exchange import Answer, Refusal, Request, json_answer
 from kopal.serve.line import Batch

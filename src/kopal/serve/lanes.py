@@ -19,10 +19,11 @@ from PIL import Image
 
 from kopal import images
 from kopal.arrays import Pixels
-from kopal.classifier import Classifier, images_per_run
+from kopal.classifier import Classifier
 from kopal.errors import ServeError, UnreadableImage
 from kopal.images import Geometry
 from kopal.model_file import golden_pixels
+from kopal.runtime import images_per_run
 from kopal.serve.decoding import Decoder
 from kopal.serve.line import Batch, Job, Line, Photo
 from kopal.serve.settings import Settings

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from kopal.arrays import Pixels
-from kopal.classifier import Prediction
+from kopal.prediction import Prediction
 
 
 @dataclass(eq=False)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, final
 
-from kopal.classifier import Prediction
 from kopal.errors import UnreadableImage
+from kopal.prediction import Prediction
 from kopal.serve.body import Bodies
 from kopal.serve.exchange import Answer, Refusal, Request, json_answer
 from kopal.serve.line import Photo

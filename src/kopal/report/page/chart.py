@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
-from kopal.report.page.html import plain
+from kopal.report.web_page import plain
 
 Place = tuple[float, float]
 

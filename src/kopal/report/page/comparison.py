@@ -11,11 +11,12 @@ from kopal.compare import Comparison
 from kopal.files import shown
 from kopal.report.page.chart import Axis, Dot, Dots, Line, chart, spread
 from kopal.report.page.facts import Answer, Facts, read_facts
-from kopal.report.page.html import Cell, between, number, paragraph, percent, plain, section, table
+from kopal.report.page.html import Cell, between, number, paragraph, percent, section, table
 from kopal.report.page.page import document
 from kopal.report.page.sections.answers import last
 from kopal.report.page.sources import photos_of
 from kopal.report.page.thumbnails import Thumbnails
+from kopal.report.web_page import plain
 
 MOST = 60
 """Photos shown on which two runs disagree."""
@@ -36,7 +37,7 @@ def comparison_page(found: Comparison, folders: Sequence[Path]) -> str:
     ]
     title = f"{len(runs)} runs compared"
     words = "The same photos, answered by different models"
-    return document(title, words, [part for part in sections if part], "kopal compare")
+    return document(title, words, [part for part in sections if part], "compare")
 
 
 def _words(found: Comparison) -> str:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 
-from kopal.files import shown
-
-
-def plain(text: object) -> str:
-    """Anyone's text, printable and without markup."""
-    return escape(shown(str(text)))
+from kopal.report.web_page import plain
 
 
 def percent(share: float, digits: int = 1) -> str:

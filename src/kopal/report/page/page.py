@@ -12,14 +12,13 @@ from typing import Any
 
 from kopal.datasets import Source
 from kopal.report.page.facts import read_facts
-from kopal.report.page.html import plain
-from kopal.report.page.sections import answers, mistakes, trust
-from kopal.report.page.sections.data import data
+from kopal.report.page.sections import answers, data, mistakes, trust
 from kopal.report.page.sections.learning import growth, learning
 from kopal.report.page.sections.provenance import provenance
 from kopal.report.page.sections.summary import summary
 from kopal.report.page.sections.weights import weights
 from kopal.report.page.thumbnails import Thumbnails
+from kopal.report.web_page import generator, plain
 
 WORDS = "What this classifier can do, where it fails, and why"
 
@@ -32,7 +31,9 @@ def run_page(folder: Path, source: Source | None, report: Mapping[str, Any] | No
     """
     facts = read_facts(folder, report)
     near = mistakes.nearest(facts) if facts.photos else {}
-    thumbnails = Thumbnails(source, chain(mistakes.wanted(facts, near), trust.wanted(facts), answers.wanted(facts)))
+    thumbnails = Thumbnails(
+        source, chain(mistakes.wanted(facts, near), trust.wanted(facts), data.wanted(facts), answers.wanted(facts))
+    )
     sections = [
         summary(facts),
         answers.answers(facts, thumbnails),
@@ -40,13 +41,13 @@ def run_page(folder: Path, source: Source | None, report: Mapping[str, Any] | No
         mistakes.mistakes(facts, source, thumbnails, near),
         trust.trust(facts, thumbnails),
         weights(facts),
-        data(facts),
+        data.data(facts, thumbnails),
         learning(facts),
         growth(facts),
         provenance(facts),
     ]
     title = facts.report.get("title", folder.resolve().name)
-    return document(title, WORDS, [part for part in sections if part], "kopal report")
+    return document(title, WORDS, [part for part in sections if part], "report")
 
 
 def document(title: str, words: str, sections: list[str], maker: str) -> str:
@@ -61,7 +62,7 @@ def document(title: str, words: str, sections: list[str], maker: str) -> str:
     links = "".join(f'<li><a href="#{key}">{heading}</a></li>' for key, heading in map(_heading, sections))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="generator" content="{maker}">\n'
+        f"{generator(maker)}\n"
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{plain(title)}: kopal's report</title>\n<style>{style}</style>\n</head>\n<body>\n"

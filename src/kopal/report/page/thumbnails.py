@@ -16,7 +16,7 @@ from kopal.datasets import Source
 from kopal.errors import UnreadableImage
 from kopal.images import FULL_SIDE, Geometry
 from kopal.parallel import ordered
-from kopal.report.page.html import plain
+from kopal.report.web_page import plain
 
 SIDE = 120
 """Pixels of the longer side."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from math import sqrt
 
 from kopal.report.page.facts import Answer, Facts
-from kopal.report.page.html import Cell, bar, between, grouped, number, paragraph, percent, plain, section, table
+from kopal.report.page.html import Cell, bar, between, grouped, number, paragraph, percent, section, table
 from kopal.report.page.thumbnails import Thumbnails
+from kopal.report.web_page import plain
 
 MOST_CLASSES = 30
 """More columns than this nobody reads: the most frequent confusions are listed instead."""

@@ -1,21 +1,73 @@
-"""The photos: how many of which class in which part, and what was left out."""
+"""The photos: how many of which class in which part, what was left out, and what an audit says of them."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from kopal.audit import MEANING
 from kopal.datasets import PARTS
 from kopal.files import shown
 from kopal.report.page.facts import Facts
-from kopal.report.page.html import Cell, bar, grouped, number, paragraph, section, table
+from kopal.report.page.html import Cell, bar, grouped, listing, number, paragraph, section, table
+from kopal.report.page.sections.answers import last
+from kopal.report.page.thumbnails import Thumbnails
+from kopal.report.web_page import plain
 
 MOST_LEFT_OUT = 50
+MOST_OF_A_KIND, MOST_FINDINGS = 6, 24
+LISTED = ("unreadable", "truncated")
+"""Kinds of findings that the list of files left out has already."""
 IN_WORDS = {"train": "to learn from", "calibration": "to calibrate", "test": "to judge by"}
 
 
-def data(facts: Facts) -> str:
-    """Counts per class and part, and the files that could not be read."""
-    return section("data", "The photos", _counts(facts), _left_out(facts))
+def data(facts: Facts, thumbnails: Thumbnails) -> str:
+    """Counts per class and part, the files that could not be read, and the audit's findings."""
+    return section("data", "The photos", _counts(facts), _left_out(facts), _findings(facts, thumbnails))
+
+
+def wanted(facts: Facts) -> Iterator[str]:
+    """The photos of the findings that are shown."""
+    for found in _shown(facts):
+        yield from (found["file"], *found["others"][:1])
+
+
+def _shown(facts: Facts) -> list[Mapping[str, Any]]:
+    """The worst findings about photos, a few of each kind."""
+    found = [
+        row for row in facts.report.get("audit", {}).get("findings", []) if row["file"] and row["kind"] not in LISTED
+    ]
+    of_kind = Counter[str]()
+    some = []
+    for row in found:
+        of_kind[row["kind"]] += 1
+        if of_kind[row["kind"]] <= MOST_OF_A_KIND:
+            some.append(row)
+    return some[:MOST_FINDINGS]
+
+
+def _findings(facts: Facts, thumbnails: Thumbnails) -> str:
+    counts = {kind: n for kind, n in facts.report.get("audit", {}).get("counts", {}).items() if kind not in LISTED}
+    if not counts:
+        return ""
+    said = [f"{n} x {kind}: {MEANING[kind]}" for kind, n in counts.items() if kind in MEANING]
+    whole = [row["why"] for row in facts.report["audit"]["findings"] if not row["file"]]
+    items = "".join(_finding(row, thumbnails) for row in _shown(facts))
+    cards = f'<ul class="mistakes">\n{items}</ul>\n' if items else ""
+    note = (
+        "Nothing was removed. kopal audit shows all of it, and writes a list to edit that kopal train --review obeys."
+    )
+    return f"<h3>What an audit found</h3>\n{paragraph(note)}{listing(said)}{listing(whole)}{cards}"
+
+
+def _finding(row: Mapping[str, Any], thumbnails: Thumbnails) -> str:
+    twin = thumbnails.picture(row["others"][0], f"its twin, {last(row['others'][0])}") if row["others"] else ""
+    return (
+        f'<li><div class="pair">{thumbnails.picture(row["file"], last(row["file"]))}{twin}</div>'
+        f"<b>{plain(row['kind'])}</b><div>{plain(row['why'])}</div>"
+        f'<div class="quiet">{plain(last(row["file"]))}</div></li>\n'
+    )
 
 
 def _counts(facts: Facts) -> str:

@@ -13,9 +13,10 @@ from kopal.errors import UnreadableImage
 from kopal.explain import Learned, Neighbourhood
 from kopal.report.overlay import overlaid
 from kopal.report.page.facts import Answer, Facts
-from kopal.report.page.html import paragraph, percent, plain, section
+from kopal.report.page.html import paragraph, percent, section
 from kopal.report.page.sections.answers import last
 from kopal.report.page.thumbnails import Thumbnails, array_address
+from kopal.report.web_page import plain
 
 MOST = 12
 NOTE = (

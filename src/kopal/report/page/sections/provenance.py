@@ -9,7 +9,8 @@ from typing import Any
 from kopal.classifier import Classifier
 from kopal.model_file import in_words
 from kopal.report.page.facts import Facts
-from kopal.report.page.html import grouped, paragraph, plain, section
+from kopal.report.page.html import grouped, paragraph, section
+from kopal.report.web_page import plain
 
 
 def provenance(facts: Facts) -> str:

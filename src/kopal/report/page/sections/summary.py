@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kopal.report.page.facts import Facts
-from kopal.report.page.html import between, grouped, paragraph, percent, plain, section
+from kopal.report.page.html import between, grouped, paragraph, percent, section
+from kopal.report.web_page import plain
 
 
 def summary(facts: Facts) -> str:

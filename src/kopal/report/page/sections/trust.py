@@ -8,8 +8,9 @@ from typing import Any
 from kopal.promise import UNSURE
 from kopal.report.page.chart import Axis, Dot, Dots, Line, chart
 from kopal.report.page.facts import Answer, Facts
-from kopal.report.page.html import between, grouped, listing, paragraph, percent, plain, section
+from kopal.report.page.html import between, grouped, listing, paragraph, percent, section
 from kopal.report.page.thumbnails import Thumbnails
+from kopal.report.web_page import plain
 
 MOST_UNSURE = 24
 """Photos shown of those that it would not name."""

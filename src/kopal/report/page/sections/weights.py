@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.report.page.facts import Facts
-from kopal.report.page.html import paragraph, plain, section
+from kopal.report.page.html import paragraph, section
 from kopal.report.page.thumbnails import array_address
+from kopal.report.web_page import plain
 from kopal.templates import linear_weights
 
 MOST = 30

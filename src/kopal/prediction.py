@@ -1,0 +1,36 @@
+"""The answer for one photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kopal.model_file import UNKNOWN
+from kopal.promise import in_words
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one photo: the winner, and the best classes with their probabilities, best first.
+
+    Where the photo could not be read, `unreadable` says why, `label` is empty and `top` has no rows.
+
+    Where the model has promised a coverage, `candidates` are the classes of its set, best first; else they are None.
+    `unsure` says why nothing should be made of the answer, and is empty where it is one. With `unknown` the photo is
+    likely of none of the classes: its `unknown_score`, where the model gives one, is above the model's threshold.
+    """
+
+    path: str
+    label: str
+    probability: float
+    top: tuple[tuple[str, float], ...]
+    unreadable: str = ""
+    candidates: tuple[tuple[str, float], ...] | None = None
+    unsure: str = ""
+    unknown: bool = False
+    unknown_score: float | None = None
+
+    @property
+    def said(self) -> str:
+        """The answer in words: a name, several, unsure, or unknown."""
+        names = [label for label, _ in self.candidates or self.top[:1]]
+        return UNKNOWN if self.unknown else in_words(names, self.unsure)
