@@ -1,8 +1,8 @@
 """The listening socket: opened with one clear error, closed without cutting off anybody whom the system has let in.
 
 Connections are made by the system and wait until we accept them; closing the socket resets those that still wait. So,
-where the system can do it, nobody new is let in first: a filter on the socket drops packets that begin a connection (who
-knocks again, a second later, finds the door closed), while those that are half made are finished and accepted.
+where the system can do it, nobody new is let in first: a filter on the socket drops packets that begin a connection
+(who knocks again, a second later, finds the door closed); those that are half made are finished and accepted.
 """
 
 from __future__ import annotations
