@@ -138,6 +138,21 @@ def _schemas(service: Service) -> dict[str, Any]:
         "label": label,
         "probability": share,
         "top": {"type": "array", "minItems": 1, "items": _object(label=label, probability=share)},
+        "unsure": {"type": "boolean", "description": "Nothing should be made of the answer."},
+        "why_unsure": {"type": "string", "description": "Why it is unsure; empty where it is not."},
+        "candidates": {
+            "type": ["array", "null"],
+            "items": label,
+            "description": "The classes that the promised coverage leaves, best first; null where none was promised.",
+        },
+        "unknown": {
+            "type": ["boolean", "null"],
+            "description": "The photo is likely of none of the classes; null where the model cannot tell.",
+        },
+        "unknown_score": {
+            "type": ["number", "null"],
+            "description": "How unlike all that was learned; unknown is what is above the model's threshold.",
+        },
     }
     row = {"oneOf": [_object(name=text, **prediction), _object(name=text, unreadable=text)]}
     texts, sides = {"type": "array", "items": text}, {"type": "array", "items": whole}

@@ -73,11 +73,21 @@ class Predict:
 
 
 def as_json(prediction: Prediction, top: int) -> dict[str, Any]:
-    """A prediction's label, probability and best classes, as `kopal predict --json` names them."""
+    """A prediction's label, probability and best classes, and how far they are to be trusted.
+
+    Every key is always there, so that a client need not ask which: `why_unsure` is "" where the answer is one,
+    `candidates`, `unknown` and `unknown_score` are null where the model cannot tell.
+    """
+    chosen, score = prediction.candidates, prediction.unknown_score
     return {
         "label": prediction.label,
         "probability": prediction.probability,
         "top": [{"label": label, "probability": share} for label, share in prediction.top[:top]],
+        "unsure": bool(prediction.unsure),
+        "why_unsure": prediction.unsure,
+        "candidates": None if chosen is None else [label for label, _ in chosen],
+        "unknown": None if score is None else prediction.unknown,
+        "unknown_score": score,
     }
 
 
