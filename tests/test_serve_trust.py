@@ -1,4 +1,4 @@
-"""What the API says of an answer's worth: unsure and why, candidates, unknown; as described and as the library has it."""
+"""What the API says of an answer's worth: unsure, candidates, unknown; as it is described and as the library has it."""
 
 from __future__ import annotations
 
