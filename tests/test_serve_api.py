@@ -231,7 +231,7 @@ def test_class_names_of_any_kind_are_json() -> None:
 
 def test_the_openapi_document_lists_what_is_answered_and_nothing_else(app: App) -> None:
     document = ask(app, "GET", "/openapi.json").json()
-    pages = {"/", "/page.css", "/page.js", "/docs", "/docs.js", "/favicon.svg"}
+    pages = {"/", "/page.css", "/page.js", "/why.js", "/docs", "/docs.js", "/favicon.svg"}
     assert set(document["paths"]) == set(app._table) - pages
     for path, methods in document["paths"].items():
         assert {method.upper() for method in methods} == {app._table[path].method}
