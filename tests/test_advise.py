@@ -48,7 +48,7 @@ def test_trouble_is_said_plainly_with_what_helps() -> None:
     assert "--weights none" in text
     assert "--weights none" not in "\n".join(Advice(replace(measured, tiny=False)).sentences())
     well = "\n".join(Advice(replace(measured, accuracy=0.99)).sentences())
-    assert "yet the head reaches 0.990" in well
+    assert "stay with the head; by the rule this is trouble, yet it reaches 0.990" in well
     assert "what helps" not in well
 
 

@@ -105,7 +105,7 @@ def test_the_json_has_the_map_and_the_nearest(trained: Run, photos: Path, kopal:
     code, out, _ = kopal("explain", trained.model, photo, "--class", CLASSES[0], "--json")
     found = json.loads(out)
     assert code == 0
-    assert found["explained"] == CLASSES[0]
+    assert (found["answer"], found["explained"]) == (found["top"][0]["label"], CLASSES[0])
     assert np.array(found["map"]).shape == (7, 7)
     assert found["near"][0]["similarity"] == pytest.approx(1, abs=1e-5)
     assert Path(found["near"][0]["path"]) == photo

@@ -121,12 +121,12 @@ class Advice:
 
     def glance(self) -> list[str]:
         """Three short lines for the end of a training."""
-        return [f"advice: {self._amount()}; {self._similarity()}", f"  {PLACES[self.mode]}", f"  {self._errors()}"]
+        return [f"advice: {self._amount()}; {self._similarity()}", f"  {self._place()}", f"  {self._errors()}"]
 
     def sentences(self) -> Iterator[str]:
         """The whole advice, a thought a sentence."""
         yield f"{self._amount()}; {self._similarity()}"
-        yield PLACES[self.mode]
+        yield self._place()
         if 2 * self.measured.fewest <= self.measured.median:
             yield f"the smallest class has {self.measured.fewest}: more of those would help first"
         yield from self._help()
@@ -147,6 +147,11 @@ class Advice:
             f"four times as many {_points(four)}"
         )
 
+    def _place(self) -> str:
+        if self.mode == "trouble" and self.measured.accuracy >= GOOD:
+            return f"stay with the head; by the rule this is trouble, yet it reaches {self.measured.accuracy:.3f}"
+        return PLACES[self.mode]
+
     def _amount(self) -> str:
         return f"{'much' if self.much else 'little'} data, {self.measured.median:g} photos a class"
 
@@ -159,9 +164,7 @@ class Advice:
 
     def _help(self) -> Iterator[str]:
         scratch = "--net resnet20 --weights none --augment light"
-        if self.mode == "trouble" and self.measured.accuracy >= GOOD:
-            yield f"yet the head reaches {self.measured.accuracy:.3f}: for these classes frozen features do"
-        elif self.mode == "trouble":
+        if self.mode == "trouble" and self.measured.accuracy < GOOD:
             yield "what helps: more photos first of all; a backbone that knows such photos (--net)"
             if self.measured.tiny:
                 yield f"tiny photos: a small net from scratch may win ({scratch})"

@@ -38,13 +38,14 @@ class Learned:
 class Explanation:
     """An answer with its grounds.
 
-    `pixels` (H, W, C) are what the model sees, `top` the best classes with their probabilities, `explained` the one
-    that `attribution` speaks of. `near` are photos learned from, nearest first, of `compared`; where there are none,
-    `note` says why.
+    `pixels` (H, W, C) are what the model sees, `said` its answer in words, `top` the best classes with their
+    probabilities, `explained` the one that `attribution` speaks of. `near` are photos learned from, nearest
+    first, of `compared`; where there are none, `note` says why.
     """
 
     path: str
     pixels: Pixels
+    said: str
     top: tuple[tuple[str, float], ...]
     explained: str
     attribution: Attribution
@@ -65,14 +66,14 @@ def explain(
             f"the model has no class {shown(label)}", f"one of: {', '.join(map(shown, classifier.classes[:20]))}"
         )
     pixels = images.read(photo, classifier.geometry)
-    probabilities = classifier.predict_proba(pixels[None])[0]
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    ranked = tuple((classifier.classes[index], float(probabilities[index])) for index in order)
-    explained = label if label is not None else classifier.predict(pixels[None])[0]
+    answer = classifier.answers(pixels[None], top)[0]
+    explained = label if label is not None else answer.label
     attribution = Attributor(classifier).map(pixels, classifier.classes.index(explained))
     around = Neighbourhood(classifier, run)
     near = around.near(pixels)
-    return Explanation(photo, pixels, ranked, explained, attribution, near, around.compared, around.note)
+    return Explanation(
+        photo, pixels, answer.said, answer.top, explained, attribution, near, around.compared, around.note
+    )
 
 
 @final

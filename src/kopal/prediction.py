@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kopal.model_file import UNKNOWN
+from kopal.promise import in_words
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -25,3 +28,9 @@ class Prediction:
     unsure: str = ""
     unknown: bool = False
     unknown_score: float | None = None
+
+    @property
+    def said(self) -> str:
+        """The answer in words: a name, several, unsure, or unknown."""
+        names = [label for label, _ in self.candidates or self.top[:1]]
+        return UNKNOWN if self.unknown else in_words(names, self.unsure)

@@ -95,14 +95,19 @@ class Promise:
         return chosen, why
 
 
+def in_words(names: Sequence[str], why_unsure: str) -> str:
+    """An answer in words: a name, several joined by or, or unsure."""
+    return UNSURE if why_unsure else " or ".join(names)
+
+
 def in_names(promise: Promise, probabilities: Probabilities, classes: Sequence[str]) -> tuple[str, ...]:
-    """Probabilities (N, K) → what is answered, in words: a name, several joined by or, or unsure."""
+    """Probabilities (N, K) → what is answered, `in_words`."""
     said = []
     for row in probabilities:
         order = np.argsort(-row, kind="stable").tolist()
         inside, why = promise.answer(row, order)
         chosen = order[:1] if inside is None else inside
-        said.append(UNSURE if why else " or ".join(classes[index] for index in chosen))
+        said.append(in_words([classes[index] for index in chosen], why))
     return tuple(said)
 
 

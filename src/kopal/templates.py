@@ -15,7 +15,7 @@ def linear_weights(classifier: Classifier) -> tuple[NDArray[np.float64], NDArray
         raise UsageError(
             f"net {classifier.card.net} has no templates",
             "a model of net linear: only there each class has one weight for each number of a photo",
-            "kopal train PHOTOS --net linear",
+            "name a photo, whose answer is explained; or kopal train PHOTOS --net linear",
         )
     constants = classifier.constants()
     try:

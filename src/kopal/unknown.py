@@ -91,8 +91,7 @@ def fit_unknown(fitted: Fitted, photos: Labelled, seed: int = 0, log: Log = sile
     """What tells that a photo is of none of the classes; None, with a note that says why, where nothing can.
 
     Frozen features: distances of the train part, each measured as if the photo and its copies were not among the
-    references. A net that learned from pixels: from the calibration part to photos that it learned from. `groups` (N,)
-    are photos that are as good as copies; without them, equal files.
+    references. A net that learned from pixels: from the calibration part to photos that it learned from.
     """
     model = classifier_model(fitted.net, fitted.weights, 1.0, len(photos.classes))
     train = np.flatnonzero(photos.where("train"))

@@ -10,12 +10,13 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
-INTERRUPTED, USAGE, BUG = 130, 2, 1
+INTERRUPTED, UNHEARD, USAGE, BUG = 130, 141, 2, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 done with unreadable photos, 2 bad input, 130 interrupted.
+    """Run one command and exit: 0 done, 1 done with unreadable photos, 2 bad input, 130 interrupted, 141 unheard.
 
+    Unheard: whoever read standard output has gone, as `head` does, and what was not done by then is not done.
     `--debug` anywhere before a bare `--` shows the traceback of an error.
     """
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
@@ -60,7 +61,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         # The reader of our output has gone (… | head): nothing to tell, and nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return UNHEARD
     except OSError as error:
         return _fail(f"error: {error.strerror or error}\nto fix:   free some space, or check the disk", USAGE, debug)
     except MemoryError:

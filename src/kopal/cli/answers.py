@@ -98,15 +98,7 @@ def _rows(prediction: Prediction) -> Iterator[tuple[object, ...]]:
     score = prediction.unknown_score
     told = ("", "") if score is None else ("yes" if prediction.unknown else "no", f"{score:.4f}")
     for rank, (label, probability) in enumerate(prediction.top, start=1):
-        yield prediction.path, rank, label, f"{probability:.6f}", "", _answer(prediction), *told
-
-
-def _answer(prediction: Prediction) -> str:
-    """The answer in words: a name, several, unsure, or unknown."""
-    if prediction.unknown:
-        return UNKNOWN
-    names = [label for label, _ in prediction.candidates or prediction.top[:1]]
-    return UNSURE if prediction.unsure else " or ".join(names)
+        yield prediction.path, rank, label, f"{probability:.6f}", "", prediction.said, *told
 
 
 def _say(text: str) -> None:

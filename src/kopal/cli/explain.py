@@ -22,7 +22,7 @@ def explain(
     label: Annotated[str | None, typer.Option("--class", help=HELP["--class"], show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    from kopal.cli.output import free_name, say, say_json, shown
+    from kopal.cli.output import free_name, paragraph, say, say_json, shown
     from kopal.files import write_bytes
     from kopal.report.formats import picture_kind
 
@@ -38,7 +38,7 @@ def explain(
         say_json(explanation_json(found))
     else:
         for line in explanation_lines(found):
-            say(line)
+            say(paragraph(line, 2))
     if out:
         from kopal.report.why_picture import why_picture
 
@@ -76,7 +76,8 @@ def explanation_lines(found: Explanation) -> Iterator[str]:
     from kopal.cli.output import pad, shown
 
     ranked = ", ".join(f"{shown(name)} {share:.3f}" for name, share in found.top)
-    yield f"{shown(found.path)}: {ranked}"
+    said = "" if found.said == found.top[0][0] else f"{shown(found.said)}; "
+    yield f"{shown(found.path)}: {said}{ranked}"
     yield f"for {shown(found.explained)}: {found.attribution.in_words()}"
     width = max((cell_len(shown(near.label)) for near in found.near), default=0)
     if found.near:
@@ -91,6 +92,7 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
     """All of it for scripts; the map row by row."""
     return {
         "path": found.path,
+        "answer": found.said,
         "top": [{"label": name, "probability": share} for name, share in found.top],
         "explained": found.explained,
         "method": found.attribution.method,

@@ -5,8 +5,6 @@ A page is one file that needs no other, no network and no script; the policy in 
 
 from __future__ import annotations
 
-import base64
-import io
 from html import escape
 
 from kopal import images
@@ -14,6 +12,9 @@ from kopal.datasets import Source
 from kopal.errors import UnreadableImage
 from kopal.files import shown
 from kopal.images import FULL_SIDE, Geometry
+from kopal.report.page.thumbnails import data_address
+
+QUALITY = 82
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1f2328; --quiet: #59636e; --line: #d5dae0; --field: #f3f5f7;
@@ -64,15 +65,11 @@ def picture(source: Source, name: str, words: str, side: int) -> str:
         image = images.decode(source.read(name), Geometry(side, side))
     except UnreadableImage as error:
         return f'<div class="picture">{plain(error.happened)}</div>'
-    # What JPEG would blur is small enough as PNG, and is shown pixel by pixel.
+    # Shown pixel by pixel.
     tiny = max(image.size) <= FULL_SIDE
     image.thumbnail((side, side))
-    data = io.BytesIO()
-    image.save(data, "PNG") if tiny else image.save(data, "JPEG", quality=82, optimize=True)
-    code = base64.b64encode(data.getvalue()).decode()
     look = ' class="tiny"' if tiny else ""
-    kind = "png" if tiny else "jpeg"
-    return f'<div class="picture"><img{look} alt="{plain(words)}" src="data:image/{kind};base64,{code}"></div>'
+    return f'<div class="picture"><img{look} alt="{plain(words)}" src="{data_address(image, QUALITY)}"></div>'
 
 
 def plain(text: str) -> str:

@@ -25,10 +25,9 @@ def why_picture(found: Explanation, kind: str = "png") -> bytes:
     rows = 2 if found.near else 1
     figure = Figure(figsize=(10.5, 0.55 + 3.5 * rows), layout="constrained", facecolor="white")
     name, probability = found.top[0]
+    said = caption(found.said, 40) + (f", else {caption(name, 40)}" if found.said != name else "")
     # No mathematics in other people's names.
-    figure.suptitle(
-        f"{caption(found.path, 60)}: {caption(name, 40)}, {probability:.1%}", fontsize=12, color=INK, parse_math=False
-    )
+    figure.suptitle(f"{caption(found.path, 60)}: {said}, {probability:.1%}", fontsize=12, color=INK, parse_math=False)
     panels = figure.subplots(rows, 3, squeeze=False)
     _image(panels[0, 0], found.pixels, "what the model sees")
     _image(panels[0, 1], overlaid(found.pixels, found.attribution), f"for {caption(found.explained, 24)}", smooth=True)
@@ -44,7 +43,8 @@ def why_picture(found: Explanation, kind: str = "png") -> bytes:
 
 def _key(attribution: Attribution) -> str:
     least, most = float(attribution.worth.min()), float(attribution.worth.max())
-    return f"{attribution.method}\nred speaks for it (up to {most:+.1f}), blue against it (down to {least:+.1f})"
+    against = f"blue against it (down to {least:+.1f})" if least < 0 else "nothing against it"
+    return f"{attribution.method}\nred speaks for it (up to {most:+.1f}), {against}"
 
 
 def _image(axes: Axes, image: NDArray[np.uint8] | NDArray[np.float64], title: str, smooth: bool = False) -> None:

@@ -11,18 +11,21 @@ from kopal.report.web_page import plain
 Place = tuple[float, float]
 
 WIDTH, HEIGHT = 560, 320
-LEFT, RIGHT, TOP, BOTTOM = 58, 20, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 68, 20, 14, 46
+LETTER, LINE = 6.4, 13.0
+"""Room that a label takes: a letter's width, and a line."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis from `low` to `high`: its name, whether it is logarithmic, and whether its numbers are percent."""
+    """An axis from `low` to `high`: its name, and whether its numbers are percent, logarithmic, whole."""
 
     name: str
     low: float
     high: float
     percent: bool = False
     logarithmic: bool = False
+    whole: bool = False
 
     def share(self, value: float) -> float:
         """Where a value stands, 0 at the low end and 1 at the high one."""
@@ -35,7 +38,7 @@ class Axis:
             powers = range(floor(log10(self.low)), ceil(log10(self.high)) + 1)
             found = [step * 10.0**power for power in powers for step in (1, 2, 5)]
         else:
-            step = _round_step((self.high - self.low) / 5)
+            step = max(_round_step((self.high - self.low) / 5), float(self.whole))
             found = [
                 step * number for number in range(ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9) + 1)
             ]
@@ -132,7 +135,8 @@ def _mark(mark: Line | Band | Dots, x: Axis, y: Axis) -> str:
         there = [(at, high) for at, _, high in mark.places]
         back = [(at, low) for at, low, _ in reversed(mark.places)]
         return f'<path class="band {mark.look}" d="{_path([*there, *back], x, y)}Z"/>\n'
-    return "".join(_dot(dot, mark.look, x, y) for dot in mark.dots)
+    taken: list[Place] = []
+    return "".join(_dot(dot, mark.look, x, y) + _label(dot, x, y, taken) for dot in mark.dots)
 
 
 def _dot(dot: Dot, look: str, x: Axis, y: Axis) -> str:
@@ -141,12 +145,22 @@ def _dot(dot: Dot, look: str, x: Axis, y: Axis) -> str:
     if dot.interval:
         ends = [_place(dot.x, end, x, y)[1] for end in dot.interval]
         whisker = f'<path class="line {look}" d="M{across:.1f} {ends[0]:.1f}V{ends[1]:.1f}"/>'
-    top = min([down - dot.radius, *(_place(dot.x, end, x, y)[1] for end in dot.interval or ())])
-    label = f'<text class="middle" x="{across:.1f}" y="{max(top - 5, 10):.1f}">{plain(dot.label)}</text>'
     return (
         f'<g>{whisker}<circle class="{look}" cx="{across:.1f}" cy="{down:.1f}" r="{dot.radius:.1f}">'
-        f"<title>{plain(dot.words)}</title></circle>{label if dot.label else ''}</g>\n"
+        f"<title>{plain(dot.words)}</title></circle></g>\n"
     )
+
+
+def _label(dot: Dot, x: Axis, y: Axis, taken: list[Place]) -> str:
+    """The dot's label above it, or further down where others, centred at `taken`, stand in its way."""
+    if not dot.label:
+        return ""
+    across, down = _place(dot.x, dot.y, x, y)
+    at = max(10.0, min([down - dot.radius, *(_place(dot.x, end, x, y)[1] for end in dot.interval or ())]) - 5)
+    while any(abs(at - up) < LINE and abs(across - there) < LETTER * len(dot.label) for there, up in taken):
+        at += LINE
+    taken.append((across, at))
+    return f'<text class="middle" x="{across:.1f}" y="{at:.1f}">{plain(dot.label)}</text>\n'
 
 
 def _path(places: Sequence[Place], x: Axis, y: Axis) -> str:

@@ -111,7 +111,7 @@ def _curves(names: Sequence[str], runs: Sequence[Facts]) -> str:
         ("Validation accuracy", "validation_accuracy", True),
     ):
         low, high = spread([row[key] for _, history in learned for row in history], 0.01)
-        x = Axis("epoch", 1, max(len(history) for _, history in learned))
+        x = Axis("epoch", 1, max(len(history) for _, history in learned), whole=True)
         y = Axis(title.lower(), max(0.0, low), min(1.0, high) if share else high, percent=share)
         lines = [
             Line(name, [(row["number"], row[key]) for row in history], LOOKS[at % 3], dashed=at >= 3)

@@ -47,11 +47,11 @@ class Thumbnails:
         return f'<span class="picture"><img loading="lazy" alt="{plain(words)}" src="{self._found[name]}"></span>'
 
 
-def data_address(image: Image.Image) -> str:
+def data_address(image: Image.Image, quality: int = 72) -> str:
     """An image as the address of itself: PNG where JPEG would blur it, as it is tiny."""
     data = io.BytesIO()
     tiny = max(image.size) <= FULL_SIDE
-    image.save(data, "PNG", optimize=True) if tiny else image.save(data, "JPEG", quality=72, optimize=True)
+    image.save(data, "PNG", optimize=True) if tiny else image.save(data, "JPEG", quality=quality, optimize=True)
     return f"data:image/{'png' if tiny else 'jpeg'};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 

@@ -15,7 +15,7 @@ def learning(facts: Facts) -> str:
 def _curves(facts: Facts) -> str:
     report, rows = facts.report, facts.history
     numbers = [row["number"] for row in rows]
-    epochs = Axis("epoch", numbers[0], max(numbers[-1], numbers[0] + 1))
+    epochs = Axis("epoch", numbers[0], max(numbers[-1], numbers[0] + 1), whole=True)
     losses = [row[name] for row in rows for name in ("train_loss", "validation_loss")]
     loss = Axis("loss", *spread(losses, 0.01))
     low, high = spread([row["validation_accuracy"] for row in rows], 0.02)

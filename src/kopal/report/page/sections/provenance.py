@@ -6,6 +6,7 @@ import json
 import platform
 from typing import Any
 
+from kopal.classifier import Classifier
 from kopal.model_file import in_words
 from kopal.report.page.facts import Facts
 from kopal.report.page.html import grouped, paragraph, section
@@ -18,7 +19,7 @@ def provenance(facts: Facts) -> str:
     learned = card.provenance.get("photos", report["photos"]["train"])
     more = " …" if len(facts.classes) > 20 else ""
     rows: list[tuple[str, str]] = [
-        ("answers with", f"one of {len(facts.classes)} names: {', '.join(facts.classes[:20])}{more}"),
+        ("knows", f"{len(facts.classes)} classes: {', '.join(facts.classes[:20])}{more}"),
         ("learned from", f"{grouped(learned)} photos, and knows nothing but what was on them"),
         ("net", card.net),
         ("takes", in_words(card.geometry)),
@@ -33,15 +34,14 @@ def provenance(facts: Facts) -> str:
         rows.insert(3, ("starting weights", ", ".join(f"{name} {value}" for name, value in weights.items())))
     items = "".join(f"<dt>{plain(name)}</dt><dd>{plain(value)}</dd>\n" for name, value in rows if value)
     limits = (
-        "It names one of its classes whatever is on a photo. The accuracy above holds for photos like those it was "
-        "judged by: of the same kind, taken the same way. It says nothing about photos from elsewhere."
+        f"{_strangers(facts.classifier)} The accuracy above holds for photos like those it was judged by: of the same "
+        "kind, taken the same way. It says nothing about photos from elsewhere."
     )
     return section(
         "card",
         "The model's card",
         paragraph(limits),
         f"<dl>\n{items}</dl>\n",
-        _again(facts),
         f"<details><summary>All knobs</summary><pre>{plain_json(facts.recipe)}</pre></details>\n",
     )
 
@@ -51,6 +51,7 @@ def plain_json(value: Any) -> str:
     return "\n".join(plain(line) for line in json.dumps(value, indent=2, ensure_ascii=False).splitlines())
 
 
-def _again(facts: Facts) -> str:
-    command = facts.report.get("command")
-    return f"<h3>To make it again</h3>\n<pre>{plain(command)}</pre>\n" if command else ""
+def _strangers(classifier: Classifier) -> str:
+    if classifier.has_unknown:
+        return "It may take a photo of something else for one of its classes: not every such photo is called unknown."
+    return "It names one of its classes whatever is on a photo."
