@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from kopal.attribution import Attribution
-from kopal.classifier import Prediction
+from kopal.prediction import Prediction
 from kopal.serve.body import Bodies
 from kopal.serve.exchange import Answer, Refusal, Request, json_answer
 from kopal.serve.line import Why
