@@ -5,14 +5,17 @@ A page is one file that needs no other, no network and no script; the policy in 
 
 from __future__ import annotations
 
+import base64
+import io
 from html import escape
+
+from PIL import Image
 
 from kopal import images
 from kopal.datasets import Source
 from kopal.errors import UnreadableImage
 from kopal.files import shown
 from kopal.images import FULL_SIDE, Geometry
-from kopal.report.page.thumbnails import data_address
 
 QUALITY = 82
 
@@ -70,6 +73,14 @@ def picture(source: Source, name: str, words: str, side: int) -> str:
     image.thumbnail((side, side))
     look = ' class="tiny"' if tiny else ""
     return f'<div class="picture"><img{look} alt="{plain(words)}" src="{data_address(image, QUALITY)}"></div>'
+
+
+def data_address(image: Image.Image, quality: int = 72) -> str:
+    """An image as the address of itself: PNG where JPEG would blur it, as it is tiny."""
+    data = io.BytesIO()
+    tiny = max(image.size) <= FULL_SIDE
+    image.save(data, "PNG", optimize=True) if tiny else image.save(data, "JPEG", quality=quality, optimize=True)
+    return f"data:image/{'png' if tiny else 'jpeg'};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
 def plain(text: str) -> str:

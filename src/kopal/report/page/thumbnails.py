@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable
 from typing import final
 
@@ -14,9 +12,9 @@ from PIL import Image
 from kopal import images
 from kopal.datasets import Source
 from kopal.errors import UnreadableImage
-from kopal.images import FULL_SIDE, Geometry
+from kopal.images import Geometry
 from kopal.parallel import ordered
-from kopal.report.web_page import plain
+from kopal.report.web_page import data_address, plain
 
 SIDE = 120
 """Pixels of the longer side."""
@@ -45,14 +43,6 @@ class Thumbnails:
         if name not in self._found:
             return f'<span class="picture none" role="img" aria-label="{plain(words)}: no picture">no picture</span>'
         return f'<span class="picture"><img loading="lazy" alt="{plain(words)}" src="{self._found[name]}"></span>'
-
-
-def data_address(image: Image.Image, quality: int = 72) -> str:
-    """An image as the address of itself: PNG where JPEG would blur it, as it is tiny."""
-    data = io.BytesIO()
-    tiny = max(image.size) <= FULL_SIDE
-    image.save(data, "PNG", optimize=True) if tiny else image.save(data, "JPEG", quality=quality, optimize=True)
-    return f"data:image/{'png' if tiny else 'jpeg'};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
 def array_address(pixels: NDArray[np.uint8]) -> str:
