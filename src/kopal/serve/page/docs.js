@@ -62,7 +62,8 @@ async function main() {
   at("title").textContent = about.info.title;
   at("model").textContent = about.info.description;
   at("example").textContent = `curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' ${location.origin}/v1/predict\n` +
-    `curl -F photo=@a.jpg -F photo=@b.jpg ${location.origin}/v1/predict`;
+    `curl -F photo=@a.jpg -F photo=@b.jpg ${location.origin}/v1/predict\n` +
+    `curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' ${location.origin}/v1/explain`;
   for (const [path, methods] of Object.entries(about.paths)) {
     for (const [method, operation] of Object.entries(methods)) at("paths").append(draw(path, method, operation, about.components.schemas));
   }
