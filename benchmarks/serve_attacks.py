@@ -40,8 +40,13 @@ SLOW = 200
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--share", type=float, default=1.0)
-    share = parser.parse_args().share
+    parser.add_argument("--only-sigterms", action="store_true")
+    options = parser.parse_args()
+    share = options.share
     print_header(__doc__.splitlines()[0])
+    if options.only_sigterms:
+        sigterms(int(50 * share))
+        return
     with running(PLAIN, CLASSIFIER) as server:
         before = asyncio.run(alone(server.port, photo(1)))
         photos(server.port, int(8000 * share))

@@ -36,6 +36,11 @@ def expected(data: bytes, classifier: Classifier = CLASSIFIER) -> dict[str, obje
         "label": answer.label,
         "probability": answer.probability,
         "top": [{"label": label, "probability": share} for label, share in answer.top],
+        "unsure": answer.unsure != "",
+        "why_unsure": answer.unsure,
+        "candidates": None if answer.candidates is None else [label for label, _ in answer.candidates],
+        "unknown": None if answer.unknown_score is None else answer.unknown,
+        "unknown_score": answer.unknown_score,
     }
 
 
@@ -51,7 +56,7 @@ def test_every_format_is_answered_whatever_the_content_type_says(app: App, kind:
     data = samples()[kind]
     for content_type in ("image/webp", "application/octet-stream", "IMAGE/PNG; charset=utf-8"):
         reply = ask(app, "POST", "/v1/predict", (*LOCAL, ("content-type", content_type)), data)
-        assert {name: reply.json()[name] for name in ("label", "probability", "top")} == expected(data)
+        assert {name: reply.json()[name] for name in expected(data)} == expected(data)
 
 
 def test_several_photos_are_answered_in_order_and_unreadable_ones_say_why(app: App) -> None:
@@ -226,7 +231,7 @@ def test_class_names_of_any_kind_are_json() -> None:
 
 def test_the_openapi_document_lists_what_is_answered_and_nothing_else(app: App) -> None:
     document = ask(app, "GET", "/openapi.json").json()
-    pages = {"/", "/page.css", "/page.js", "/docs", "/docs.js", "/favicon.svg"}
+    pages = {"/", "/page.css", "/page.js", "/why.js", "/docs", "/docs.js", "/favicon.svg"}
     assert set(document["paths"]) == set(app._table) - pages
     for path, methods in document["paths"].items():
         assert {method.upper() for method in methods} == {app._table[path].method}

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from attacks import GEOMETRY, sound
+from careful import KNOWN, careful
+from kopal import images
 from kopal.serve.app import App
-from serving import LOCAL, TWO, Running, application, ask, running
+from serving import LOCAL, PLAIN, TWO, Running, application, ask, photo, running
 
 CLASSIFIER = sound()
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, *GEOMETRY.shape), dtype=np.uint8)
@@ -84,6 +86,24 @@ def test_tritonclient_gets_the_numbers_of_the_library(
         assert found.dtype == EXPECTED[name].dtype
         assert np.array_equal(found, EXPECTED[name][:count])
     assert (result.as_numpy("scores") is None) == bool(asked)
+
+
+def test_tritonclient_reads_the_fourth_output_where_the_model_has_it() -> None:
+    pytest.importorskip("tritonclient.http", reason="pip install 'tritonclient[http]' brings it")
+    import tritonclient.http
+
+    pixels = np.stack([images.read(photo(seed), GEOMETRY) for seed in range(KNOWN + 4)])
+    with running(PLAIN, careful()) as server:
+        client = tritonclient.http.InferenceServerClient(f"127.0.0.1:{server.port}")
+        told = client.get_model_metadata("model")["outputs"]
+        assert told[3:] == [{"name": "unknown", "datatype": "FP32", "shape": [-1]}]
+        for binary in (True, False):
+            asked = [tritonclient.http.InferRequestedOutput("unknown", binary_data=binary)]
+            found = client.infer("model", [tensor(pixels, True)], outputs=asked).as_numpy("unknown")
+            assert np.array_equal(found, careful().unknown(pixels))
+            assert (found > 1).tolist() == [False] * KNOWN + [True] * 4
+        assert client.infer("model", [tensor(pixels[:0], True)]).as_numpy("unknown").shape == (0,)
+        client.close()
 
 
 def test_tritonclient_hears_what_is_wrong(triton: Any) -> None:

@@ -7,6 +7,7 @@ what the score loses is what they were worth (arXiv:1311.2901).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias, final
@@ -16,19 +17,23 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from kopal.arrays import Pixels
+from kopal.arrays import Pixels, Scores
 from kopal.backends.onnx_maps import planes
 from kopal.classifier import Classifier
 from kopal.errors import PixelsError
 from kopal.model_file import golden_pixels
-from kopal.runtime import run_session, session
+from kopal.parallel import chunks, ordered
+from kopal.runtime import images_per_run, run_session, session
 
 Method: TypeAlias = Literal["class activation map", "occlusion"]
+Scoring: TypeAlias = Callable[[Iterator[Pixels]], Iterable[Scores]]
+"""Pieces of pixels (N, H, W, C), as few as the net takes at once → the scores (N, K) of each, in order."""
 
 EXACT = 1e-3
 """How far, as a share of the scores' range, the means of the maps may be from the scores and still be called them."""
 ACROSS = 7
 """Covers side by side. They overlap by half, so that no border of theirs decides."""
+_NOTHING = slice(0), slice(0)
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,12 @@ class Attributor:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
 
-    def map(self, pixels: Pixels, label: int) -> Attribution:
-        """One photo's pixels uint8 (H, W, C) and a class's place → its map. Raises `PixelsError`."""
+    def map(self, pixels: Pixels, label: int, scoring: Scoring | None = None) -> Attribution:
+        """One photo's pixels uint8 (H, W, C) and a class's place → its map. Raises `PixelsError`.
+
+        Covers take the net some 170 times: whoever has to do other things meanwhile, or may have to stop, gives a
+        `scoring` that does; without one all cores score.
+        """
         if pixels.shape != self._classifier.geometry.shape or pixels.dtype != np.uint8:
             raise PixelsError(
                 f"pixels are {pixels.dtype} of shape {pixels.shape}",
@@ -75,7 +84,7 @@ class Attributor:
         if not 0 <= label < len(self._classifier.classes):
             raise PixelsError(f"class {label} of a model with {len(self._classifier.classes)}", "the place of a class")
         if self._planes is None:
-            return Attribution(self._occluded(pixels, label), "occlusion")
+            return Attribution(self._occluded(pixels, label, scoring or self._on_all_cores), "occlusion")
         runner, weight = self._planes
         found = run_session(runner, pixels[None], self._classifier.geometry)[0][0]
         apart = weight[:, label] - weight.mean(axis=1)
@@ -99,21 +108,30 @@ class Attributor:
             return None
         return runner, found.weight
 
-    def _occluded(self, pixels: Pixels, label: int) -> NDArray[np.float32]:
+    def _on_all_cores(self, pieces: Iterator[Pixels]) -> Iterator[Scores]:
+        return ordered(self._classifier.scores, pieces)
+
+    def _occluded(self, pixels: Pixels, label: int, scoring: Scoring) -> NDArray[np.float32]:
         height, width, _ = pixels.shape
         # The mean colour says as little as one colour can.
         plain = pixels.reshape(-1, pixels.shape[2]).mean(axis=0).round().astype(np.uint8)
         boxes = [(down, right) for down in _covers(height) for right in _covers(width)]
-        covered = np.repeat(pixels[None], len(boxes) + 1, axis=0)
-        for image, (down, right) in zip(covered[1:], boxes, strict=True):
-            image[down, right] = plain
-        scores = self._classifier.scores(covered)
+        at_once = images_per_run(self._classifier.geometry)
+        pieces = (_covered(pixels, plain, some) for some in chunks([_NOTHING, *boxes], at_once))
+        scores = np.concatenate(list(scoring(pieces)))
         apart = scores[:, label] - scores.mean(axis=1)
         lost, times = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
         for (down, right), worth in zip(boxes, apart[0] - apart[1:], strict=True):
             lost[down, right] += worth
             times[down, right] += 1
         return lost / times
+
+
+def _covered(pixels: Pixels, plain: NDArray[np.uint8], boxes: list[tuple[slice, slice]]) -> Pixels:
+    images = np.repeat(pixels[None], len(boxes), axis=0)
+    for image, (down, right) in zip(images, boxes, strict=True):
+        image[down, right] = plain
+    return images
 
 
 def _covers(side: int) -> list[slice]:

@@ -3,6 +3,9 @@
 A lane takes what waits in line, has it decoded, runs the net, and answers, each job through its own future, so that
 answers cannot be mixed up. While the decoder works the lane waits, and while the net runs the decoder waits: a lane
 fills one core, and no two stages compete for it (docs/architecture.md, "the net runs on one photo at a time").
+
+A map by covers takes the net some 170 times. In between its lane answers what else waits, so that a photo never stands
+behind a map, and stops where nobody waits for the map any more.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import final
 
@@ -18,14 +21,16 @@ import numpy as np
 from PIL import Image
 
 from kopal import images
-from kopal.arrays import Pixels
+from kopal.arrays import Pixels, Scores
+from kopal.attribution import Attributor
 from kopal.classifier import Classifier
 from kopal.errors import ServeError, UnreadableImage
 from kopal.images import Geometry
 from kopal.model_file import golden_pixels
 from kopal.runtime import images_per_run
 from kopal.serve.decoding import Decoder
-from kopal.serve.line import Batch, Job, Line, Photo
+from kopal.serve.exchange import Gone
+from kopal.serve.line import Batch, Job, Line, Photo, Why
 from kopal.serve.settings import Settings
 
 MOST_AT_ONCE = 32
@@ -38,7 +43,8 @@ class Lanes:
 
     def __init__(self, classifier: Classifier, line: Line, settings: Settings) -> None:
         most = settings.max_batch or min(MOST_AT_ONCE, images_per_run(classifier.geometry))
-        self._lanes = [Lane(classifier, line, settings, most) for _ in range(settings.lanes)]
+        attributor = Attributor(classifier)
+        self._lanes = [Lane(classifier, attributor, line, settings, most) for _ in range(settings.lanes)]
         self._line = line
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._watch_decoders, name="kopal watch", daemon=True)
@@ -73,6 +79,11 @@ class Lanes:
         return sum(lane.photos for lane in self._lanes)
 
     @property
+    def maps(self) -> int:
+        """How many answers have been explained by a map."""
+        return sum(lane.maps for lane in self._lanes)
+
+    @property
     def deaths(self) -> int:
         """How many decoders did not survive a photo."""
         return sum(lane.decoder.deaths for lane in self._lanes)
@@ -97,15 +108,18 @@ class Lanes:
 class Lane:
     """One thread and its decoder."""
 
-    def __init__(self, classifier: Classifier, line: Line, settings: Settings, most: int) -> None:
+    def __init__(
+        self, classifier: Classifier, attributor: Attributor, line: Line, settings: Settings, most: int
+    ) -> None:
         self._classifier = classifier
+        self._attributor = attributor
         self._line = line
         self._most = most
         self._patience = settings.max_wait_ms / 1000
         self.decoder = Decoder(classifier.geometry, settings.decode_seconds)
         self.thread = threading.Thread(target=self._work, name="kopal lane", daemon=True)
         self.up: Future[None] = Future()
-        self.batches = self.photos = 0
+        self.batches = self.photos = self.maps = 0
         self.seconds = 0.0
 
     def _work(self) -> None:
@@ -117,12 +131,17 @@ class Lane:
         self.up.set_result(None)
         while jobs := self._line.take(self._most, self._patience):
             started = time.monotonic()
-            self._answer_photos([job for job in jobs if isinstance(job, Photo)])
-            for job in jobs:
-                if isinstance(job, Batch):
-                    self._answer_batch(job)
+            self._answer(jobs)
             each = (time.monotonic() - started) / len(jobs)
             self.seconds = 0.9 * self.seconds + 0.1 * each if self.seconds else each
+
+    def _answer(self, jobs: Sequence[Job]) -> None:
+        self._answer_photos([job for job in jobs if isinstance(job, Photo)])
+        for job in jobs:
+            if isinstance(job, Batch):
+                self._answer_batch(job)
+            elif isinstance(job, Why):
+                self._explain(job)
 
     def _answer_photos(self, jobs: Sequence[Photo]) -> None:
         decoded = [(job, pixels) for job in jobs if (pixels := self._decoded(job)) is not None]
@@ -149,7 +168,31 @@ class Lane:
         self.photos += len(job.pixels)
         job.answer.set_result(outputs)
 
-    def _decoded(self, job: Photo) -> Pixels | None:
+    def _explain(self, job: Why) -> None:
+        pixels = self._decoded(job)
+        if pixels is None:
+            return
+        try:
+            (answer,) = self._classifier.answers(pixels[None], 1)
+            label = self._classifier.classes.index(answer.label) if job.label is None else job.label
+            found = self._attributor.map(pixels, label, lambda pieces: self._scores(job, pieces))
+        except Exception as error:  # as above
+            _fail([job], error)
+            return
+        self.batches += 1
+        self.photos += 1
+        self.maps += 1
+        job.answer.set_result((answer, found))
+
+    def _scores(self, job: Why, pieces: Iterator[Pixels]) -> Iterator[Scores]:
+        """Piece by piece; the others' turn comes between them."""
+        for piece in pieces:
+            if not job.wanted:
+                raise Gone
+            yield self._classifier.scores(piece)
+            self._answer(self._line.spare(self._most))
+
+    def _decoded(self, job: Photo | Why) -> Pixels | None:
         try:
             return self.decoder.read(job.data)
         except Exception as error:  # unreadable, or as above

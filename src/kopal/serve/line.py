@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from kopal.arrays import Pixels
+from kopal.attribution import Attribution
 from kopal.prediction import Prediction
 
 
@@ -31,7 +32,20 @@ class Batch:
     answer: Future[dict[str, Any]] = field(default_factory=Future)
 
 
-Job = Photo | Batch
+@dataclass(eq=False)
+class Why:
+    """A photo's bytes, to be answered, and with the map of the class at place `label`, or of the one that wins.
+
+    It can take a lane a hundred times as long as a photo, so a lane asks now and then whether it is still `wanted`.
+    """
+
+    data: bytes
+    label: int | None
+    wanted: bool = True
+    answer: Future[tuple[Prediction, Attribution]] = field(default_factory=Future)
+
+
+Job = Photo | Batch | Why
 
 
 @final
@@ -57,9 +71,11 @@ class Line:
             return True
 
     def leave(self, jobs: Sequence[Job]) -> None:
-        """Give up places; those that have been taken already are gone."""
+        """Give up places; of those that have been taken already, long ones are stopped."""
         with self._changed:
             for job in jobs:
+                if isinstance(job, Why):
+                    job.wanted = False
                 if job in self._jobs:
                     self._jobs.remove(job)
 
@@ -80,13 +96,29 @@ class Line:
                     if left <= 0:
                         break
                     self._changed.wait(left)
-                taken = [self._jobs.popleft() for _ in range(min(most, len(self._jobs)))]
+                taken = self._first(most)
                 if self._jobs:
                     # Those who waited for more may have been woken in another lane's stead.
                     self._changed.notify()
                 wanted = [job for job in taken if job.answer.set_running_or_notify_cancel()]
                 if wanted:
                     return wanted
+
+    def spare(self, most: int) -> list[Photo | Batch]:
+        """The first jobs that are soon done, without waiting for any: for a lane that is at a long one."""
+        with self._changed:
+            taken = [job for job in self._jobs if not isinstance(job, Why)][:most]
+            for job in taken:
+                self._jobs.remove(job)
+        return [job for job in taken if job.answer.set_running_or_notify_cancel()]
+
+    def _first(self, most: int) -> list[Job]:
+        taken: list[Job] = []
+        while self._jobs and len(taken) < most:
+            taken.append(self._jobs.popleft())
+            if isinstance(taken[-1], Why):
+                break  # who stands behind a long job is better off in another lane
+        return taken
 
     def close(self) -> None:
         """Nothing joins any more; what stands in line is still answered."""

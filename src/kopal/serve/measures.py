@@ -56,6 +56,7 @@ class _Service(Collector):
         yield GaugeMetricFamily("kopal_places", "Places in the line.", service.line.places)
         yield CounterMetricFamily("kopal_photos", "Images that the net has answered.", lanes.photos)
         yield CounterMetricFamily("kopal_batches", "Runs of the net.", lanes.batches)
+        yield CounterMetricFamily("kopal_maps", "Answers that were explained by a map.", lanes.maps)
         yield CounterMetricFamily("kopal_decoder_deaths", "Decoders that did not survive a photo.", lanes.deaths)
         model = GaugeMetricFamily("kopal_model", "The model that answers.", labels=("name", "digest"))
         model.add_metric((service.settings.name, service.digest), 1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final, get_args
 
+from kopal.attribution import Method
 from kopal.serve.inference import VERSION
 from kopal.serve.service import Service
 
@@ -25,6 +26,29 @@ ERRORS = {
 ALWAYS = (400, 403, 404, 405, 421, 500)
 TENSORS = (413, 415, 503, 504)
 
+_PHOTO: Final = {
+    kind: {"schema": {"type": "string", "format": "binary"}}
+    for kind in ("image/jpeg", "image/png", "application/octet-stream")
+}
+
+_MAP: Final = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "array", "minItems": 1, "items": {"type": "number"}},
+    "description": "Rows of places, from above; above 0 a place speaks for the class explained, below against it.",
+}
+_SEEN: Final = {
+    "type": "object",
+    "required": ["width", "height", "crop"],
+    "properties": {
+        "width": {"type": "integer", "minimum": 1},
+        "height": {"type": "integer", "minimum": 1},
+        "crop": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    "additionalProperties": False,
+    "description": "What the map covers: the largest centred box of this shape, times crop, of the upright photo.",
+}
+
 
 def document(service: Service) -> dict[str, Any]:
     """The whole document for one server."""
@@ -32,6 +56,7 @@ def document(service: Service) -> dict[str, Any]:
     model = f"/v2/models/{name}"
     paths: dict[str, Any] = {
         "/v1/predict": {"post": _predict(service, token)},
+        "/v1/explain": {"post": _explain(service, token)},
         "/v2": _get("Who serves.", "Server", token),
         "/v2/health/live": _get("Whether the process answers.", "Health", token=False),
         "/v2/health/ready": _get("Whether work may be sent here.", "Health", token=False, unready=True),
@@ -61,7 +86,6 @@ def document(service: Service) -> dict[str, Any]:
 def _predict(service: Service, token: bool) -> dict[str, Any]:
     answers = {"application/json": {"oneOf": [_ref("Answer"), _ref("Answers")]}}
     operation = _operation("What is on a photo, or on several.", answers, token, 413, 415, 422, 503, 504)
-    photo = {"schema": {"type": "string", "format": "binary"}}
     form = {
         "type": "object",
         "required": ["photo"],
@@ -76,24 +100,35 @@ def _predict(service: Service, token: bool) -> dict[str, Any]:
     }
     return operation | {
         "parameters": [
-            {
-                "name": "top",
-                "in": "query",
-                "description": "How many classes to show.",
-                "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999, "default": 5},
-            }
+            _query(
+                "top",
+                "How many classes to show.",
+                {"type": "integer", "minimum": 1, "maximum": 999_999_999, "default": 5},
+            )
         ],
         "requestBody": {
             "required": True,
             "description": f"A photo of at most {service.settings.max_body} bytes, or several as the files of a form.",
-            "content": {
-                "image/jpeg": photo,
-                "image/png": photo,
-                "application/octet-stream": photo,
-                "multipart/form-data": {"schema": form},
-            },
+            "content": _PHOTO | {"multipart/form-data": {"schema": form}},
         },
     }
+
+
+def _explain(service: Service, token: bool) -> dict[str, Any]:
+    summary = "Where on a photo the answer comes from."
+    operation = _operation(summary, {"application/json": _ref("Explanation")}, token, 413, 415, 422, 503, 504)
+    label = {"type": "string", "enum": list(service.classifier.classes)}
+    body = {
+        "required": True,
+        "description": f"A photo of at most {service.settings.max_body} bytes.",
+        "content": _PHOTO,
+    }
+    named = _query("class", "The class that the map speaks of; without it the one that wins.", label)
+    return operation | {"parameters": [named], "requestBody": body}
+
+
+def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 def _infer(token: bool) -> dict[str, Any]:
@@ -138,6 +173,21 @@ def _schemas(service: Service) -> dict[str, Any]:
         "label": label,
         "probability": share,
         "top": {"type": "array", "minItems": 1, "items": _object(label=label, probability=share)},
+        "unsure": {"type": "boolean", "description": "Nothing should be made of the answer."},
+        "why_unsure": {"type": "string", "description": "Why it is unsure; empty where it is not."},
+        "candidates": {
+            "type": ["array", "null"],
+            "items": label,
+            "description": "The classes that the promised coverage leaves, best first; null where none was promised.",
+        },
+        "unknown": {
+            "type": ["boolean", "null"],
+            "description": "The photo is likely of none of the classes; null where the model cannot tell.",
+        },
+        "unknown_score": {
+            "type": ["number", "null"],
+            "description": "How unlike all that was learned; unknown is what is above the model's threshold.",
+        },
     }
     row = {"oneOf": [_object(name=text, **prediction), _object(name=text, unreadable=text)]}
     texts, sides = {"type": "array", "items": text}, {"type": "array", "items": whole}
@@ -155,6 +205,17 @@ def _schemas(service: Service) -> dict[str, Any]:
     return {
         "Error": _object(error=text),
         "Answer": _object(**prediction, model=text, digest=text),
+        "Explanation": _object(
+            label=label,
+            probability=share,
+            explained=label,
+            method={"type": "string", "enum": list(get_args(Method))},
+            map=_MAP,
+            in_words=text,
+            seen=_SEEN,
+            model=text,
+            digest=text,
+        ),
         "Answers": _object(photos={"type": "array", "items": row}, model=text, digest=text),
         "Server": _object(name=text, version=text, extensions=texts),
         "Health": {"type": "object", "properties": {name: {"type": "boolean"} for name in ("live", "ready")}},

@@ -17,6 +17,7 @@ FILES = {
     "/": ("page.html", HTML),
     "/page.css": ("page.css", CSS),
     "/page.js": ("page.js", JAVASCRIPT),
+    "/why.js": ("why.js", JAVASCRIPT),
     "/docs": ("docs.html", HTML),
     "/docs.js": ("docs.js", JAVASCRIPT),
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),

@@ -5,7 +5,7 @@ A photo is recognised by its content, as everywhere in kopal. No request can nam
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from kopal.errors import UnreadableImage
 from kopal.prediction import Prediction
@@ -16,6 +16,8 @@ from kopal.serve.parts import split_parts
 from kopal.serve.service import Service
 
 TOP = 5
+
+T = TypeVar("T")
 
 
 @final
@@ -29,10 +31,9 @@ class Predict:
     async def __call__(self, request: Request) -> Answer:
         """The answer to a request. Raises `Refusal` and `Gone`."""
         top = self._top(request)
-        content_type = request.headers.one("content-type") or ""
-        kind = content_type.partition(";")[0].strip().lower()
+        content_type, kind = content_types(request)
         many = kind == "multipart/form-data"
-        if not (many or kind == "application/octet-stream" or (kind.startswith("image/") and len(kind) > 6)):
+        if not (many or is_photo(kind)):
             raise Refusal(
                 415, "the Content-Type must be image/jpeg or another picture's, or multipart/form-data for several"
             )
@@ -46,9 +47,7 @@ class Predict:
     async def _one(self, request: Request, body: bytes, top: int) -> Answer:
         request.trace.photos = 1
         (answer,) = await self._service.answered([Photo(body, top)], request.receive)
-        if isinstance(answer, UnreadableImage):
-            raise Refusal(422, f"not a readable photo: {answer.happened}")
-        return json_answer(as_json(_sound(answer), top) | self._model())
+        return json_answer(as_json(readable(answer), top) | self._model())
 
     async def _many(self, request: Request, content_type: str, body: bytes, top: int) -> Answer:
         settings = self._service.settings
@@ -72,16 +71,44 @@ class Predict:
         return min(int(text), len(self._service.classifier.classes))
 
 
+def content_types(request: Request) -> tuple[str, str]:
+    """The Content-Type as it was sent, and the kind alone, in lower case."""
+    text = request.headers.one("content-type") or ""
+    return text, text.partition(";")[0].strip().lower()
+
+
+def is_photo(kind: str) -> bool:
+    """Whether a Content-Type is one that a photo may be sent under; what it says of the format does not matter."""
+    return kind == "application/octet-stream" or (kind.startswith("image/") and len(kind) > 6)
+
+
 def as_json(prediction: Prediction, top: int) -> dict[str, Any]:
-    """A prediction's label, probability and best classes, as `kopal predict --json` names them."""
+    """A prediction's label, probability and best classes, and how far they are to be trusted.
+
+    Every key is always there, so that a client need not ask which: `why_unsure` is "" where the answer is one,
+    `candidates`, `unknown` and `unknown_score` are null where the model cannot tell.
+    """
+    chosen, score = prediction.candidates, prediction.unknown_score
     return {
         "label": prediction.label,
         "probability": prediction.probability,
         "top": [{"label": label, "probability": share} for label, share in prediction.top[:top]],
+        "unsure": bool(prediction.unsure),
+        "why_unsure": prediction.unsure,
+        "candidates": None if chosen is None else [label for label, _ in chosen],
+        "unknown": None if score is None else prediction.unknown,
+        "unknown_score": score,
     }
 
 
-def _sound(answer: Prediction | Exception) -> Prediction:
+def readable(answer: T | Exception) -> T:
+    """The answer to a photo that was the whole request. Raises `Refusal` 422, and whatever else went wrong."""
+    if isinstance(answer, UnreadableImage):
+        raise Refusal(422, f"not a readable photo: {answer.happened}")
+    return _sound(answer)
+
+
+def _sound(answer: T | Exception) -> T:
     if isinstance(answer, Exception):
         raise answer
     return answer

@@ -13,6 +13,7 @@ from kopal.serve.measures import Measures
 from kopal.serve.pages import OpenApi, pages
 from kopal.serve.predict import Predict
 from kopal.serve.service import Service
+from kopal.serve.why import Explain
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
@@ -37,6 +38,7 @@ def routes(service: Service, measures: Measures) -> Mapping[str, Route]:
     inference = Inference(service, bodies)
     table = {
         "/v1/predict": Route(Predict(service, bodies), "POST"),
+        "/v1/explain": Route(Explain(service, bodies), "POST"),
         "/metrics": Route(measures),
         "/openapi.json": Route(OpenApi(service)),
         "/v2": Route(inference.server),

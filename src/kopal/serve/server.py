@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,17 +21,18 @@ from typing import final
 from uvicorn.config import Config
 
 from kopal.classifier import Classifier
-from kopal.errors import ServeError
 from kopal.log import Log, Note, silent
 from kopal.serve.app import App
 from kopal.serve.connection import Connection, Doors
+from kopal.serve.door import BACKLOG, keep_out, last_in, open_door
 from kopal.serve.service import Service
 from kopal.serve.settings import Settings
 
 LARGEST_HEADERS = 16 << 10
 INTERRUPTED = 130
-BACKLOG = 2048
 PULSE = 0.02
+HALF_MADE = 0.1
+"""Seconds that a connection which has begun may take to be made."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Server:
         loop = asyncio.get_running_loop()
         self._wake = lambda: loop.call_soon_threadsafe(self._stop.set)
         config = self._config()
-        door = _bind(self._settings.host.strip("[]"), self._settings.port)
+        door = open_door(self._settings.host.strip("[]"), self._settings.port)
         listener = await loop.create_server(lambda: self._connection(config), sock=door, backlog=BACKLOG)
         host, port, *_ = door.getsockname()
         self._log(Listening(host, port))
@@ -149,7 +149,9 @@ class Server:
         until = time.monotonic() + self._settings.drain_seconds
         # Whoever watches our health needs a moment to send new work elsewhere; until then it is done here.
         await asyncio.sleep(self._settings.notice_seconds)
-        late = _waiting_at(door)
+        keep_out(door)
+        await asyncio.sleep(HALF_MADE)
+        late = last_in(door)
         listener.close()
         for client in late:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: self._connection(config), client)
@@ -166,37 +168,6 @@ class Server:
         while True:
             self._doors.default_headers = [(b"date", formatdate(usegmt=True).encode())]
             await asyncio.sleep(1)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Only where the protocol is said does asyncio send small packets at once, not 40 ms later (TCP_NODELAY).
-    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if sys.platform != "win32":
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind((host, port))
-        door.setblocking(False)
-    except (OSError, UnicodeError) as error:
-        door.close()
-        raise ServeError(
-            f"cannot listen at {host}:{port}: {getattr(error, 'strerror', None) or error}",
-            "a free port of an address of this machine",
-            "choose another --port, or 0 for any",
-        ) from error
-    return door
-
-
-def _waiting_at(door: socket.socket) -> list[socket.socket]:
-    """Clients that the system has let in and we have not: closing the door would cut them off."""
-    late: list[socket.socket] = []
-    while True:
-        try:
-            client, _ = door.accept()
-        except OSError:  # nobody waits
-            return late
-        client.setblocking(False)
-        late.append(client)
 
 
 class _Words(logging.Handler):

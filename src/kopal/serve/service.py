@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any, final
 
 from kopal.classifier import Classifier
+from kopal.promise import Promise
 from kopal.serve.exchange import Gone, Receive, Refusal
 from kopal.serve.lanes import Lanes
 from kopal.serve.line import Job, Line
@@ -29,12 +30,13 @@ class Service:
         self.draining = False
 
     def warm_up(self) -> None:
-        """Become ready: the golden outputs agree, and every lane has decoded a photo right.
+        """Become ready: the golden outputs agree, the promises can be read, and every lane has decoded a photo right.
 
         Raises `ModelFileError` and `ServeError`.
         """
         self.lanes.start()
         self.classifier.verify()
+        Promise.of_card(self.classifier.card.thresholds, len(self.classifier.classes))
         self._warm = True
 
     @property

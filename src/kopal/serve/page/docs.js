@@ -15,13 +15,16 @@ function shape(schema, all, depth = 0) {
   if (schema.oneOf) return schema.oneOf.map((one) => shape(one, all, depth)).join("\nor ");
   if (schema.enum) return schema.enum.slice(0, 4).map((one) => JSON.stringify(one)).join(" | ") + (schema.enum.length > 4 ? " | …" : "");
   if (schema.const) return JSON.stringify(schema.const);
+  if (Array.isArray(schema.type) && schema.type.includes("array")) {
+    return `${shape({ ...schema, type: "array" }, all, depth)} or null`;
+  }
   if (schema.type === "array") return schema.items ? `[${shape(schema.items, all, depth)}, …]` : "[…]";
   if (schema.properties) {
     const inner = "  ".repeat(depth + 1);
     const lines = Object.entries(schema.properties).map(([name, value]) => `${inner}${name}: ${shape(value, all, depth + 1)}`);
     return `{\n${lines.join("\n")}\n${"  ".repeat(depth)}}`;
   }
-  return schema.format === "binary" ? "bytes" : schema.type;
+  return schema.format === "binary" ? "bytes" : [schema.type].flat().join(" or ");
 }
 
 function table(heads, rows) {
@@ -59,7 +62,8 @@ async function main() {
   at("title").textContent = about.info.title;
   at("model").textContent = about.info.description;
   at("example").textContent = `curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' ${location.origin}/v1/predict\n` +
-    `curl -F photo=@a.jpg -F photo=@b.jpg ${location.origin}/v1/predict`;
+    `curl -F photo=@a.jpg -F photo=@b.jpg ${location.origin}/v1/predict\n` +
+    `curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' ${location.origin}/v1/explain`;
   for (const [path, methods] of Object.entries(about.paths)) {
     for (const [method, operation] of Object.entries(methods)) at("paths").append(draw(path, method, operation, about.components.schemas));
   }

@@ -4,7 +4,7 @@
 const AT_ONCE = 3, TRIES = 30;
 const at = (id) => document.getElementById(id);
 const photos = [];
-let shown = null, running = 0, shots = 0;
+let shown = null, listed = null, running = 0, shots = 0;
 let token = sessionStorage.getItem("kopal token") || "";
 
 const headers = () => (token ? { Authorization: `Bearer ${token}` } : {});
@@ -50,30 +50,27 @@ function work() {
 }
 
 async function ask(photo) {
+  const { value, trouble } = await post("/v1/predict?top=5", photo);
+  Object.assign(photo, trouble ? { state: "failed", trouble } : { state: "answered", answer: value });
+}
+
+async function post(path, photo) {
   const type = photo.file.type.startsWith("image/") ? photo.file.type : "application/octet-stream";
   for (let attempt = 1; ; attempt += 1) {
     let response, value;
     try {
-      response = await fetch("/v1/predict?top=5", {
-        method: "POST", body: photo.file, headers: { "Content-Type": type, ...headers() },
-      });
+      response = await fetch(path, { method: "POST", body: photo.file, headers: { "Content-Type": type, ...headers() } });
       value = await response.json();
     } catch (error) {
-      photo.state = "failed";
-      photo.trouble = "The server cannot be reached.";
-      return;
+      return { trouble: "The server cannot be reached." };
     }
     if (response.status === 503 && attempt < TRIES) {
       await pause(Number(response.headers.get("Retry-After")) || 1);
       continue;
     }
-    if (response.ok) {
-      Object.assign(photo, { state: "answered", answer: value });
-    } else {
-      Object.assign(photo, { state: "failed", trouble: value.error || `The server says ${response.status}.` });
-      if (response.status === 401) at("door").hidden = false;
-    }
-    return;
+    if (response.ok) return { value };
+    if (response.status === 401) at("door").hidden = false;
+    return { trouble: value.error || `The server says ${response.status}.` };
   }
 }
 
@@ -116,8 +113,65 @@ function show(photo) {
   at("label").textContent = photo.answer ? photo.answer.label : photo.state === "failed" ? "No answer" : "…";
   at("trouble").hidden = photo.state !== "failed";
   at("trouble").textContent = photo.trouble || "";
-  at("marks").replaceChildren(...(photo.answer ? marks(photo.answer).map((mark) => made("span", mark, "mark")) : []));
+  at("marks").replaceChildren(...(photo.answer ? worth(photo.answer) : []));
   at("bars").replaceChildren(...(photo.answer ? photo.answer.top.map(bar) : []));
+  showGrounds(photo);
+}
+
+// What the answer is worth: each mark with a sentence that says what it means.
+function worth(answer) {
+  const sentences = {
+    unknown: "The photo is unlike all that the model has learned from: probably it is none of its classes.",
+    unsure: `${capital(answer.why_unsure)}. Nothing should be made of this answer: let a person decide.`,
+  };
+  const told = marks(answer).map((mark) => {
+    const line = made("p");
+    line.append(made("span", mark, "mark"), sentences[mark]);
+    return line;
+  });
+  const several = answer.candidates && answer.candidates.length > 1;
+  return several ? [...told, made("p", `Possible: ${answer.candidates.join(" or ")}.`)] : told;
+}
+
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+function showGrounds(photo) {
+  const on = Boolean(photo.answer) && at("why").getAttribute("aria-pressed") === "true";
+  at("grounds").hidden = !photo.answer;
+  if (photo.answer && listed !== photo) {
+    listed = photo;
+    at("asked").replaceChildren(...photo.answer.top.map((entry) => made("option", entry.label)));
+    at("asked").selectedIndex = 0;
+  }
+  const label = photo.answer ? photo.answer.top[Math.max(0, at("asked").selectedIndex)].label : "";
+  const found = on && photo.maps ? photo.maps.get(label) : undefined;
+  const drawn = Boolean(found && found.value);
+  at("asking").hidden = !on;
+  at("key").hidden = at("map").hidden = !drawn;
+  at("picture").hidden = drawn;
+  const words = drawn ? `The evidence for ${label} lies ${found.value.in_words}.` : found ? found.trouble : "";
+  if (at("words").textContent !== (words || "")) at("words").textContent = words || "";
+  if (drawn) {
+    at("map").setAttribute("aria-label", `the photo ${photo.file.name} under a map. ${words}`);
+    at("picture").decode().catch(() => {}).then(() => photo === shown && drawMap(at("map"), at("picture"), found.value));
+  }
+  if (on && !found) explain(photo, label);
+}
+
+async function explain(photo, label) {
+  photo.maps ||= new Map();
+  photo.maps.set(label, { asking: true, trouble: "…" });
+  const name = encodeURIComponent(label.replace(/\p{Surrogate}/gu, "\ufffd"));
+  photo.maps.set(label, await post(`/v1/explain${label === photo.answer.label ? "" : `?class=${name}`}`, photo));
+  if (photo === shown) showGrounds(photo);
+}
+
+function toggleWhy() {
+  const on = at("why").getAttribute("aria-pressed") !== "true";
+  at("why").setAttribute("aria-pressed", String(on));
+  // What went wrong is tried again.
+  for (const [label, found] of shown.maps || []) if (!found.value && !found.asking) shown.maps.delete(label);
+  showGrounds(shown);
 }
 
 function bar(entry) {
@@ -147,11 +201,13 @@ function tell() {
 function csv() {
   // A cell that begins like a formula would be one in a spreadsheet.
   const cell = (text) => `"${String(text).replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`;
-  const rows = [["photo", "label", "probability", "unsure", "unknown", "reason"]];
+  const rows = [["photo", "label", "probability", "candidates", "unsure", "unknown", "reason"]];
   for (const photo of photos) {
     const answer = photo.answer || {};
     const share = photo.answer ? answer.probability.toFixed(6) : "";
-    rows.push([photo.file.name, answer.label || "", share, answer.unsure ?? "", answer.unknown ?? "", photo.trouble || ""]);
+    const several = (answer.candidates || []).join(" or ");
+    const worth = [answer.unsure ?? "", answer.unknown ?? "", photo.trouble || ""];
+    rows.push([photo.file.name, answer.label || "", share, several, ...worth]);
   }
   const link = made("a");
   link.href = URL.createObjectURL(new Blob([rows.map((row) => row.map(cell).join(",") + "\r\n").join("")],
@@ -164,7 +220,7 @@ function csv() {
 function clear() {
   for (const photo of photos) { URL.revokeObjectURL(photo.url); photo.row.remove(); photo.row = null; }
   photos.length = 0;
-  shown = null;
+  shown = listed = null;
   at("picture").removeAttribute("src");
   at("card").hidden = at("batch").hidden = true;
   tell();
@@ -203,6 +259,8 @@ at("finder").addEventListener("close", () => {
 at("picture").addEventListener("load", (event) => {
   event.target.classList.toggle("tiny", Math.max(event.target.naturalWidth, event.target.naturalHeight) <= 64);
 });
+at("why").addEventListener("click", toggleWhy);
+at("asked").addEventListener("change", () => showGrounds(shown));
 at("csv").addEventListener("click", csv);
 at("clear").addEventListener("click", clear);
 at("door").addEventListener("submit", (event) => {
