@@ -11,6 +11,7 @@ import pytest
 from conftest import CLASSES, make_photos
 from kopal import ladder
 from kopal.datasets import open_dataset
+from kopal.errors import OutputError
 from kopal.ladder import climb, in_parts, majority
 from kopal.report.ladder_plot import ladder_picture
 from kopal.report.ladder_table import rung_line
@@ -72,6 +73,10 @@ def test_rungs_are_measured_on_the_same_photos_and_taken_up_again(folder: Path, 
     again = list(climb(folder, tmp_path / "out"))
     assert again == first
     assert (Path(again[1].folder) / "model.onnx").stat().st_mtime_ns == before, "climbed once"
+    other = make_photos(tmp_path / "other", CLASSES, count=12)
+    for data, seed in ((other, 0), (folder, 1)):
+        with pytest.raises(OutputError, match="of other photos, or of another seed"):
+            list(climb(data, tmp_path / "out", seed=seed))
 
 
 @pytest.mark.usefixtures("low")

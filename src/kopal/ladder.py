@@ -18,7 +18,8 @@ import numpy as np
 
 from kopal.classifier import load
 from kopal.datasets import PARTS, Data, Dataset, Part, check_groups, check_learnable, open_dataset
-from kopal.errors import KopalError, UnreadableImage, UsageError
+from kopal.errors import KopalError, OutputError, UnreadableImage, UsageError
+from kopal.files import shown
 from kopal.fit.lesson import HELD
 from kopal.fit.pupil import torch_is_there
 from kopal.log import Log, Note, silent
@@ -26,6 +27,8 @@ from kopal.metrics import wilson
 from kopal.parallel import chunks, ordered
 from kopal.pipeline import train
 from kopal.recipes import Recipe, recipe
+from kopal.report.page import whereabouts
+from kopal.run import REPORT, recipe_of
 from kopal.rungs import STEPS, Rung, Step
 from kopal.splits import parts, together
 
@@ -97,7 +100,8 @@ def _rung(step: Step, dataset: Dataset, out: Path, left: float, seed: int, log: 
     # The photos are the same for every rung, and have been told of.
     beside: Log = lambda noun: None if isinstance(noun, Dataset) else log(noun)  # noqa: E731
     folder = out / step.name.replace(" ", "-")
-    if (folder / "report.json").is_file():
+    if (folder / REPORT).is_file():
+        _check_same(folder, dataset, seed)
         log(Note(f"{step.name}: climbed before, taken from {folder}"))
         return _read(step, folder)
     if "tune" in step.knobs and not torch_is_there():
@@ -113,6 +117,17 @@ def _rung(step: Step, dataset: Dataset, out: Path, left: float, seed: int, log: 
     return _read(step, folder)
 
 
+def _check_same(folder: Path, dataset: Dataset, seed: int) -> None:
+    """Raises `OutputError` where a rung was climbed with other photos or another seed."""
+    then = json.loads((folder / REPORT).read_text(encoding="utf-8")).get("data", {})
+    if (then.get("path"), recipe_of(folder).seed) != (whereabouts(dataset.origin).get("path"), seed):
+        raise OutputError(
+            f"{shown(folder)} is a rung of other photos, or of another seed",
+            "a new folder, or one of a ladder of these photos",
+            "choose another --out",
+        )
+
+
 def _recipe(step: Step, left: float, seed: int) -> Recipe:
     if not step.knobs:
         return recipe(seed=seed)
@@ -126,7 +141,7 @@ def _resumable(folder: Path) -> bool:
 
 
 def _read(step: Step, folder: Path) -> Rung:
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     low, high = report["interval"]
     return Rung(
         step.name,
