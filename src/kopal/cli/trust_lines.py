@@ -76,7 +76,8 @@ def floor_lines(check: FloorCheck) -> Iterator[str]:
             subsequent_indent="  ",
         )
         return
-    yield f"errors below {check.max_error:g}: answers from a probability of {floor.confidence:.3f} on"
-    yield f"  {floor.accepted} of {floor.photos} photos, {floor.errors} wrong: at most {floor.bound:.4f}, 95 % sure"
+    yield f"errors promised below {check.max_error:g}: only probabilities from {floor.confidence:.3f} on are answers"
+    answered = f"{floor.accepted} of {floor.photos} answered, {floor.errors} wrong"
+    yield f"  where that was chosen: {answered}, at most {floor.bound:.4f} (95 % sure)"
     if check.n:
         yield f"  of the {check.n} photos measured on {check.answered} are answered, {check.errors} of these wrong"
