@@ -230,7 +230,6 @@ def test_the_screen_says_what_was_promised_and_found(
         "149 sure answers without an error",
     ):
         assert words in " ".join(out.split())
-    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_with_a_test_part_the_promise_is_checked_on_it_and_so_does_evaluate(kopal: Kopal, tmp_path: Path) -> None:

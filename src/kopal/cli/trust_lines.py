@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from textwrap import wrap
 
 from kopal.conformal import fewest
 from kopal.evaluate import Report
 from kopal.promise_check import CoverageCheck, FloorCheck
-
-WIDTH = 80
 
 
 def trust_lines(report: Report) -> Iterator[str]:
@@ -28,7 +25,7 @@ def trust_lines(report: Report) -> Iterator[str]:
     if report.max_error:
         yield from floor_lines(report.max_error)
     if report.drift:
-        yield from wrap(report.drift.sentence(), WIDTH, subsequent_indent="  ")
+        yield report.drift.sentence()
 
 
 def draw_trust(plot: Path | None) -> Callable[[Report, str], None]:
@@ -55,11 +52,9 @@ def coverage_lines(check: CoverageCheck) -> Iterator[str]:
     yield f"  one name for {check.one:.0%}, two or three for {check.several:.0%}, unsure for {check.unsure:.0%}"
     if check.too_few:
         where = "a class has" if check.method == "by-class" else "there are"
-        yield from wrap(
+        yield (
             f"note: {where} {check.too_few} photos to calibrate on; below {fewest(check.promised)} only the set of all "
-            "classes would be honest",
-            WIDTH,
-            subsequent_indent="  ",
+            "classes would be honest"
         )
     if check.out_of_fold:
         yield "  from scores out of fold, so it is about kept, not provably (cross-conformal)"
@@ -69,11 +64,9 @@ def floor_lines(check: FloorCheck) -> Iterator[str]:
     """What became of the limit of errors, in words."""
     floor = check.floor
     if floor is None:
-        yield from wrap(
+        yield (
             f"errors below {check.max_error:g} cannot be promised from {check.photos} photos: it takes at least "
-            f"{check.fewest} sure answers without an error; so nothing is withheld",
-            WIDTH,
-            subsequent_indent="  ",
+            f"{check.fewest} sure answers without an error; so nothing is withheld"
         )
         return
     yield f"errors promised below {check.max_error:g}: only probabilities from {floor.confidence:.3f} on are answers"
