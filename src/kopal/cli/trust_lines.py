@@ -71,6 +71,6 @@ def floor_lines(check: FloorCheck) -> Iterator[str]:
         return
     yield f"errors promised below {check.max_error:g}: only probabilities from {floor.confidence:.3f} on are answers"
     answered = f"{floor.accepted} of {floor.photos} answered, {floor.errors} wrong"
-    yield f"  where that was chosen: {answered}, at most {floor.bound:.4f} (95 % sure)"
+    yield f"  where chosen: {answered}, at most {floor.bound:.4f} (95 % sure)"
     if check.n:
         yield f"  of the {check.n} photos measured on {check.answered} are answered, {check.errors} of these wrong"
