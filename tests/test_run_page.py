@@ -132,7 +132,7 @@ def test_photos_that_it_would_not_name_are_shown(confused: Run, tmp_path: Path) 
     page = Page((run.folder / "report.html").read_text(encoding="utf-8"))
     assert 0 < unsure < len(rows) - 1
     assert page.text.count(', unsure"') == min(24, unsure)
-    assert f"unsure of {unsure} photos" in page.of("main")[0].text
+    assert f"unsure of {unsure} of the photos judged" in page.of("main")[0].text
 
 
 def test_the_same_run_gives_the_same_page(confused: Run) -> None:
