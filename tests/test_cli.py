@@ -20,6 +20,7 @@ from kopal.pipeline import train
 from kopal.run import Run
 
 Kopal = Callable[..., tuple[int, str, str]]
+TRUST = ("unsure", "why_unsure", "candidates", "unknown", "unknown_score")
 
 
 def test_train_says_what_it_found_how_good_it_is_and_what_to_type_next(
@@ -60,7 +61,7 @@ def test_predict_walks_folders_and_writes_json_and_csv(
     assert code == 0
     answers = json.loads(out)
     assert len(answers) == 24
-    assert set(answers[0]) == {"path", "label", "probability", "top", "unknown", "unknown_score"}
+    assert set(answers[0]) == {"path", "label", "probability", "top", *TRUST}
     right = sum(Path(answer["path"]).parent.name == answer["label"] for answer in answers)
     assert right >= 20
     table = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text(encoding="utf-8"))))

@@ -25,6 +25,7 @@ from kopal.run import Run
 from kopal.selective import Floor
 
 Kopal = Callable[..., tuple[int, str, str]]
+TRUST = ("unsure", "why_unsure", "candidates", "unknown", "unknown_score")
 
 
 def drawn(n: int, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +137,7 @@ def test_a_model_without_a_promise_answers_as_ever(trained: Run, photos: Path, k
     [answer] = trained.classifier.predict_files([one])
     assert (answer.candidates, answer.unsure) == (None, "")
     _, out, _ = kopal("predict", trained.model, one, "--json")
-    assert set(json.loads(out)[0]) == {"path", "label", "probability", "top", "unknown", "unknown_score"}
+    assert set(json.loads(out)[0]) == {"path", "label", "probability", "top", *TRUST}
 
 
 def test_any_trained_model_can_keep_another_promise(trained: Run, photos: Path, kopal: Kopal) -> None:
@@ -175,12 +176,13 @@ def test_text_json_and_csv_tell_the_list(trained: Run, photos: Path, tmp_path: P
     assert row["answer"] == " or ".join(name for name, _ in plain.top[:2])
     _, out, _ = kopal("predict", tmp_path / "list.onnx", one, "--json")
     [answer] = json.loads(out)
-    assert [entry["label"] for entry in answer["candidates"]] == [name for name, _ in plain.top[:2]]
+    assert answer["candidates"] == [name for name, _ in plain.top[:2]]
     assert "unsure" not in answer
     with_thresholds(trained, coverage=sets(-1.0)).save(tmp_path / "none.onnx")
     _, out, _ = kopal("predict", tmp_path / "none.onnx", one, "--json", "--csv", tmp_path / "out.csv")
     [answer] = json.loads(out)
-    assert (answer["candidates"], answer["unsure"]) == ([], "no class is likely enough")
+    assert (answer["candidates"], answer["unsure"]) == ([], True)
+    assert answer["why_unsure"] == "no class is likely enough"
     assert answer["label"] == CLASSES[1]
     [row] = csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines())
     assert row["answer"] == "unsure"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from kopal.model_file import UNKNOWN
 from kopal.promise import in_words
@@ -34,3 +35,20 @@ class Prediction:
         """The answer in words: a name, several, unsure, or unknown."""
         names = [label for label, _ in self.candidates or self.top[:1]]
         return UNKNOWN if self.unknown else in_words(names, self.unsure)
+
+    def as_json(self, top: int | None = None) -> dict[str, Any]:
+        """Plain values of an answer: its label, its `top` best classes (all there are), how far they are to be trusted.
+
+        Every key is always there, so that a reader need not ask which: `why_unsure` is "" where the answer is one,
+        `candidates`, `unknown` and `unknown_score` are null where the model cannot tell.
+        """
+        return {
+            "label": self.label,
+            "probability": self.probability,
+            "top": [{"label": label, "probability": share} for label, share in self.top[:top]],
+            "unsure": bool(self.unsure),
+            "why_unsure": self.unsure,
+            "candidates": None if self.candidates is None else [label for label, _ in self.candidates],
+            "unknown": None if self.unknown_score is None else self.unknown,
+            "unknown_score": self.unknown_score,
+        }

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from kopal.cli.output import as_json
 from kopal.errors import OutputError, UsageError
@@ -77,19 +76,8 @@ def _print(prediction: Prediction, top: int) -> None:
 
 
 def _print_json(prediction: Prediction, first: bool) -> None:
-    value: dict[str, Any] = {"path": prediction.path}
-    if prediction.unreadable:
-        value["unreadable"] = prediction.unreadable
-    else:
-        value |= {"label": prediction.label, "probability": prediction.probability}
-        value["top"] = [{"label": label, "probability": share} for label, share in prediction.top]
-        if prediction.candidates is not None:
-            value["candidates"] = [{"label": label, "probability": share} for label, share in prediction.candidates]
-        if prediction.unsure:
-            value["unsure"] = prediction.unsure
-        if prediction.unknown_score is not None:
-            value |= {"unknown": prediction.unknown, "unknown_score": prediction.unknown_score}
-    _say(("[\n  " if first else ",\n  ") + as_json(value))
+    answer = {"unreadable": prediction.unreadable} if prediction.unreadable else prediction.as_json()
+    _say(("[\n  " if first else ",\n  ") + as_json({"path": prediction.path} | answer))
 
 
 def _rows(prediction: Prediction) -> Iterator[tuple[object, ...]]:

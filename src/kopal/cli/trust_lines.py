@@ -19,7 +19,7 @@ def trust_lines(report: Report) -> Iterator[str]:
     if found.temperature != 1:
         was_loss, was_brier, was_ece = found.before
         yield f"  without the temperature {was_loss:.3f}, {was_brier:.3f}, {was_ece:.3f}"
-    yield f"calibration error {found.ece_debiased:.3f}  (95 % interval {low:.3f} to {high:.3f})"
+    yield f"calibration error {found.ece_debiased:.3f}  (ECE less chance; 95 % interval {low:.3f} to {high:.3f})"
     if report.coverage:
         yield from coverage_lines(report.coverage)
     if report.max_error:

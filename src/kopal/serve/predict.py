@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, TypeVar, final
 
 from kopal.errors import UnreadableImage
-from kopal.prediction import Prediction
 from kopal.serve.body import Bodies
 from kopal.serve.exchange import Answer, Refusal, Request, json_answer
 from kopal.serve.line import Photo
@@ -47,7 +46,7 @@ class Predict:
     async def _one(self, request: Request, body: bytes, top: int) -> Answer:
         request.trace.photos = 1
         (answer,) = await self._service.answered([Photo(body, top)], request.receive)
-        return json_answer(as_json(readable(answer), top) | self._model())
+        return json_answer(readable(answer).as_json(top) | self._model())
 
     async def _many(self, request: Request, content_type: str, body: bytes, top: int) -> Answer:
         settings = self._service.settings
@@ -56,7 +55,7 @@ class Predict:
         answers = await self._service.answered([Photo(part.data, top) for part in parts], request.receive)
         rows = [
             {"name": part.name}
-            | ({"unreadable": answer.happened} if isinstance(answer, UnreadableImage) else as_json(_sound(answer), top))
+            | ({"unreadable": answer.happened} if isinstance(answer, UnreadableImage) else _sound(answer).as_json(top))
             for part, answer in zip(parts, answers, strict=True)
         ]
         return json_answer({"photos": rows} | self._model())
@@ -80,25 +79,6 @@ def content_types(request: Request) -> tuple[str, str]:
 def is_photo(kind: str) -> bool:
     """Whether a Content-Type is one that a photo may be sent under; what it says of the format does not matter."""
     return kind == "application/octet-stream" or (kind.startswith("image/") and len(kind) > 6)
-
-
-def as_json(prediction: Prediction, top: int) -> dict[str, Any]:
-    """A prediction's label, probability and best classes, and how far they are to be trusted.
-
-    Every key is always there, so that a client need not ask which: `why_unsure` is "" where the answer is one,
-    `candidates`, `unknown` and `unknown_score` are null where the model cannot tell.
-    """
-    chosen, score = prediction.candidates, prediction.unknown_score
-    return {
-        "label": prediction.label,
-        "probability": prediction.probability,
-        "top": [{"label": label, "probability": share} for label, share in prediction.top[:top]],
-        "unsure": bool(prediction.unsure),
-        "why_unsure": prediction.unsure,
-        "candidates": None if chosen is None else [label for label, _ in chosen],
-        "unknown": None if score is None else prediction.unknown,
-        "unknown_score": score,
-    }
 
 
 def readable(answer: T | Exception) -> T:
