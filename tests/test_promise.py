@@ -177,7 +177,7 @@ def test_text_json_and_csv_tell_the_list(trained: Run, photos: Path, tmp_path: P
     _, out, _ = kopal("predict", tmp_path / "list.onnx", one, "--json")
     [answer] = json.loads(out)
     assert answer["candidates"] == [name for name, _ in plain.top[:2]]
-    assert "unsure" not in answer
+    assert (answer["unsure"], answer["why_unsure"]) == (False, "")
     with_thresholds(trained, coverage=sets(-1.0)).save(tmp_path / "none.onnx")
     _, out, _ = kopal("predict", tmp_path / "none.onnx", one, "--json", "--csv", tmp_path / "out.csv")
     [answer] = json.loads(out)

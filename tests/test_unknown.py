@@ -278,7 +278,8 @@ def test_the_report_and_inspect_say_what_is_promised(kopal: Command, photos: Pat
     code, out, _ = kopal("train", photos, "--effort", "quick", "--no-unknown", "--out", tmp_path / "without")
     assert code == 0
     assert not load(tmp_path / "without" / "model.onnx").has_unknown
-    assert "unknown" not in kopal("predict", tmp_path / "without" / "model.onnx", photos, "--json")[1]
+    said = json.loads(kopal("predict", tmp_path / "without" / "model.onnx", photos, "--json")[1])
+    assert {row["unknown"] for row in said} == {row["unknown_score"] for row in said} == {None}
 
 
 def test_an_old_file_still_loads_and_answers(photos: Path) -> None:
