@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -176,6 +178,23 @@ def test_without_the_photos_words_stand_in_their_place(confused: Run) -> None:
     page = Page(run_page(confused.folder, None))
     assert not [element for element in page.of("img") if "what speaks" not in (element.attributes["alt"] or "")]
     assert page.of("span", "none")
+
+
+def test_the_page_says_how_to_make_the_run_again(confused: Run, tmp_path: Path, kopal: Kopal) -> None:
+    page = Page((confused.folder / "report.html").read_text(encoding="utf-8"))
+    command = page.text.split("To make it again</h3>\n<pre>")[1].split("</pre>")[0]
+    program, *arguments = shlex.split(html.unescape(command))
+    assert program == "kopal"
+    assert kopal(*arguments, "--out", tmp_path / "again")[0] == 0
+    assert (tmp_path / "again" / "predictions.csv").read_bytes() == (confused.folder / "predictions.csv").read_bytes()
+
+
+def test_a_run_of_a_ladder_shows_the_rungs_beside_it(confused: Run, tmp_path: Path) -> None:
+    for name in ("linear-on-pixels", "frozen-features"):
+        shutil.copytree(confused.folder, tmp_path / name)
+    tables = [element.text for element in Page(run_page(tmp_path / "frozen-features", None)).of("caption")]
+    assert any("The ladder" in text for text in tables)
+    assert not any("The ladder" in element.text for element in Page(run_page(confused.folder, None)).of("caption"))
 
 
 def test_report_makes_the_page_again_and_finds_photos_that_have_moved(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from typing import Any
 
 from kopal.classifier import Classifier
@@ -42,8 +43,17 @@ def provenance(facts: Facts) -> str:
         "The model's card",
         paragraph(limits),
         f"<dl>\n{items}</dl>\n",
+        _again(facts),
         f"<details><summary>All knobs</summary><pre>{plain_json(facts.recipe)}</pre></details>\n",
     )
+
+
+def _again(facts: Facts) -> str:
+    data = facts.report.get("data")
+    if not data:
+        return ""
+    command = f"kopal train {shlex.quote(data['typed'])} --like {shlex.quote(str(facts.folder))}"
+    return f"<h3>To make it again</h3>\n<pre>{plain(command)}</pre>\n"
 
 
 def plain_json(value: Any) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 
 from kopal.report.page.facts import Facts
-from kopal.report.page.html import between, grouped, paragraph, percent, section
+from kopal.report.page.html import Cell, between, grouped, number, paragraph, percent, section, table
 from kopal.report.web_page import plain
+from kopal.run import REPORT
+from kopal.rungs import STEPS
 
 
 def summary(facts: Facts) -> str:
     """What the owner wants to know first."""
-    return section("summary", "At a glance", *(paragraph(text, "lead") for text in sentences(facts)), _cards(facts))
+    said = (paragraph(text, "lead") for text in sentences(facts))
+    return section("summary", "At a glance", *said, _cards(facts), _ladder(facts.folder))
 
 
 def sentences(facts: Facts) -> list[str]:
@@ -42,6 +48,23 @@ def sentences(facts: Facts) -> list[str]:
         more = f"; {advice['sentences'][-1]}" if "learning_curve" in advice else ""
         said.append(f"What next: {advice['sentences'][1]}{more}.")
     return said
+
+
+def _ladder(folder: Path) -> str:
+    """The rungs that stand beside this one, where the run is one of a ladder."""
+    rungs = {step.name: folder.parent / step.name.replace(" ", "-") for step in STEPS}
+    if folder.name not in {rung.name for rung in rungs.values()}:
+        return ""
+    rows: list[list[Cell | str]] = []
+    for name, rung in rungs.items():
+        try:
+            found = json.loads((rung / REPORT).read_bytes())
+            share, ends, seconds = found["accuracy"], between(found["interval"]), found["seconds"]
+        except (OSError, ValueError, LookupError, TypeError):  # not climbed, or not yet
+            continue
+        rows.append([name, number(share, percent(share)), number(share, ends), number(seconds, f"{seconds:.1f}")])
+    heads = ["step", "right", "95 % interval", "seconds"]
+    return table("The ladder: what each step buys on these photos", heads, rows) if len(rows) > 1 else ""
 
 
 def _cards(facts: Facts) -> str:
