@@ -37,7 +37,7 @@ def test_after_adding_photos_exactly_the_new_ones_are_computed(tmp_path: Path, m
 
     folder = make_photos(tmp_path / "photos", CLASSES, count=4)
     train(folder, tmp_path / "first", QUICK)
-    assert usage(tmp_path / "cache")[0] == 12
+    assert usage(tmp_path / "cache")[0] == 24  # features and looks
     for number in (90, 91):
         draw(0, number).save(folder / CLASSES[0] / f"new{number}.jpg")
     # The plan measures the net on pictures of its own; the photos are those that read() hands over.
@@ -45,7 +45,7 @@ def test_after_adding_photos_exactly_the_new_ones_are_computed(tmp_path: Path, m
     monkeypatch.setattr(Backbone, "features", counting)
     run = train(folder, tmp_path / "second", QUICK)
     assert sum(computed) == 2
-    assert usage(tmp_path / "cache")[0] == 14
+    assert usage(tmp_path / "cache")[0] == 28
     assert run.report.n == 14
 
 

@@ -392,7 +392,7 @@ def test_cache_says_what_it_does_in_lines_and_in_json(
     (tmp_path / store.WEIGHTS).mkdir()
     (tmp_path / store.WEIGHTS / "net.pth").write_bytes(b"w" * 2_000_000)
     out = kopal("cache")[1]
-    assert "features of 10 photos" in out
+    assert "10 rows (features, pixels, looks)" in out
     assert "of at most 2000.0 MB" in out
     assert "fetched weights, 2.0 MB" in out
     told = json.loads(kopal("cache", "--json")[1])
