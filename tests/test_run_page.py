@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import QUICK, draw, make_photos
+from conftest import CLASSES, QUICK, draw, make_photos
 from kopal.datasets import open_dataset
 from kopal.errors import UsageError
 from kopal.pipeline import train
@@ -187,6 +187,16 @@ def test_the_page_says_how_to_make_the_run_again(confused: Run, tmp_path: Path, 
     assert program == "kopal"
     assert kopal(*arguments, "--out", tmp_path / "again")[0] == 0
     assert (tmp_path / "again" / "predictions.csv").read_bytes() == (confused.folder / "predictions.csv").read_bytes()
+
+
+def test_a_test_part_that_leaks_is_also_told_without_its_twins(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    make_photos(photos / "train", count=10)
+    make_photos(photos / "test", count=6, first=50)
+    for name in ("1.jpg", "2.jpg"):
+        shutil.copy(photos / "train" / CLASSES[0] / name, photos / "test" / CLASSES[0] / f"again-{name}")
+    page = Page(train(photos, tmp_path / "run", QUICK).folder.joinpath("report.html").read_text(encoding="utf-8"))
+    assert "2 of them have a twin that was learned from; without these" in page.of("section")[0].text
 
 
 def test_a_run_of_a_ladder_shows_the_rungs_beside_it(confused: Run, tmp_path: Path) -> None:

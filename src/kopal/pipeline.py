@@ -87,8 +87,8 @@ def train(
     dataset = _opened(open_dataset(data, labels_from, group), log)
     with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
         around = Circumstances(world, started, cache, folder, checkpoint_every, resume, download)
-        learn = from_tuning if fine_tunes(recipe) else from_features if starts_from_imagenet(recipe) else from_pixels
-        fitted, photos, rows, findings = learn(recipe, dataset, around, log)
+        way = from_tuning if fine_tunes(recipe) else from_features if starts_from_imagenet(recipe) else from_pixels
+        fitted, photos, rows, findings = way(recipe, dataset, around, log)
         temperature = calibrate(fitted, photos)
         findings = findings.plus(suspicious_findings(photos, fitted.scores, temperature, fitted.features))
         log(findings)
@@ -102,12 +102,14 @@ def train(
         spent = perf_counter() - started
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
         honest = without_twins(photos, fitted.scores)
-        details = _details(fitted, temperature, photos, rows)
-        details |= {"unknown": unknown.as_json() if unknown else None}
-        details |= {"without_twins": honest.as_json()} if honest else {}
-        details |= {"audit": findings.as_json()}
-        details |= {"advice": advice.as_json()} if advice else {}
-        details |= {"title": dataset.title, "data": whereabouts(dataset.origin)}
+        details = _details(fitted, temperature, photos, rows) | {
+            "title": dataset.title,
+            "data": whereabouts(dataset.origin),
+            "audit": findings.as_json(),
+            "unknown": unknown.as_json() if unknown else None,
+            **({"without_twins": honest.as_json()} if honest else {}),
+            **({"advice": advice.as_json()} if advice else {}),
+        }
         run.write(used_knobs(recipe), details, photos, lambda report: run_page(folder, dataset.source, report))
     log(run)
     if honest:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,8 @@ def sentences(facts: Facts) -> list[str]:
             f"{percent(majority)}."
         )
     ]
+    if leaks := report.get("without_twins"):
+        said.append(_without_twins(leaks))
     wrong = facts.confusion.copy()
     np.fill_diagonal(wrong, 0)
     if wrong.any():
@@ -48,6 +52,15 @@ def sentences(facts: Facts) -> list[str]:
         more = f"; {advice['sentences'][-1]}" if "learning_curve" in advice else ""
         said.append(f"What next: {advice['sentences'][1]}{more}.")
     return said
+
+
+def _without_twins(found: Mapping[str, Any]) -> str:
+    if not found["n"]:
+        return "Every one of them has a twin that was learned from, so that says nothing."
+    return (
+        f"{grouped(found['twins'])} of them have a twin that was learned from; without these it is "
+        f"{percent(found['accuracy'])} ({between(found['interval'])}, {grouped(found['n'])} photos)."
+    )
 
 
 def _ladder(folder: Path) -> str:
