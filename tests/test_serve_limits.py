@@ -182,7 +182,7 @@ def test_when_there_are_too_many_connections_the_one_that_dawdles_longest_goes()
 
 def test_when_all_connections_are_at_work_a_new_one_is_refused() -> None:
     held = Held()
-    with running(replace(TWO, connections=2), held) as server:  # type: ignore[arg-type]
+    with running(replace(TWO, connections=2, max_batch=1), held) as server:  # type: ignore[arg-type]
         lines = [server.connect() for _ in range(2)]
         for seed, line in enumerate(lines):
             line.sendall(request(photo(seed)))
@@ -219,7 +219,7 @@ def test_a_full_line_is_503_with_retry_after_and_then_answers_again() -> None:
 
 def test_past_the_deadline_the_answer_is_504_and_the_place_is_free() -> None:
     held = Held()
-    with running(replace(PLAIN, workers=1, deadline=0.3), held) as server:  # type: ignore[arg-type]
+    with running(replace(PLAIN, workers=1, deadline=0.3, max_batch=1), held) as server:  # type: ignore[arg-type]
         with ThreadPoolExecutor(2) as pool:
             replies = [pool.submit(server.raw, request(photo(seed), b"Connection: close\r\n")) for seed in range(2)]
             assert [status_of(one.result(30)) for one in replies] == [504, 504]
