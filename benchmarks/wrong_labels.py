@@ -25,16 +25,18 @@ from kopal.fit.heads.learn import learn
 from kopal.pipeline import calibrate
 from kopal.recipes import recipe
 from kopal.store import Store, cache_folder
-from kopal.suspects import WrongLabel, neighbour_votes, wrong_labels
+from kopal.suspects import WrongLabel, nearest_others, neighbour_votes, wrong_labels
 
 Way = Callable[[np.ndarray, Photos], list[WrongLabel]]
 WAYS: dict[str, Way] = {
     "probabilities alone": lambda shares, photos: wrong_labels(shares, photos.labels, photos.classes),
-    "neighbours alone": lambda shares, photos: wrong_labels(
-        neighbour_votes(photos.features, photos.labels, len(photos.classes)), photos.labels, photos.classes
-    ),
+    "neighbours alone": lambda shares, photos: wrong_labels(votes(photos), photos.labels, photos.classes),
     "both (kopal)": lambda shares, photos: wrong_labels(shares, photos.labels, photos.classes, photos.features),
 }
+
+
+def votes(photos: Photos) -> np.ndarray:
+    return neighbour_votes(nearest_others(photos.features), photos.labels, len(photos.classes))
 
 
 def main() -> None:

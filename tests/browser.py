@@ -15,7 +15,8 @@ import pytest
 def chromium(profile: Path, width: int = 1280, height: int = 900) -> Iterator[Any]:
     """A selenium driver whose requests and console are kept; skips the test where there is no browser."""
     selenium = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install selenium")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    named = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    program, driver = next(filter(None, named), None), shutil.which("chromedriver")
     if not program or not driver:
         pytest.skip("needs chromium and chromium-driver: apt-get install chromium chromium-driver")
     from selenium.webdriver.chrome.service import Service

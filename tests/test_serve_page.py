@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from attacks import sound
+from browser import chromium
 from kopal.serve.pages import FILES
 from serving import LOCAL, PLAIN, Running, application, ask, photo, running
 
@@ -75,30 +75,10 @@ def test_every_file_of_the_page_is_served_with_its_type() -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    selenium = pytest.importorskip("selenium", reason="pip install selenium brings it")
-    del selenium
-    from selenium import webdriver
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("chromium and chromedriver are not on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        "--window-size=1280,900",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    made = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    made.set_script_timeout(30)
-    yield made
-    made.quit()
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("profile")) as made:
+        made.set_script_timeout(30)
+        yield made
 
 
 @pytest.fixture(scope="module")

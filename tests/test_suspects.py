@@ -73,7 +73,7 @@ def test_the_neighbours_are_those_of_a_plain_loop_and_copies_do_not_vouch() -> N
     features[1] = features[0]
     groups = [0, 0, *range(1, 39)]
     expected = oracle_votes(features, labels, 3, groups)
-    np.testing.assert_allclose(neighbour_votes(features, labels, 3, groups), expected, atol=1e-9)
+    np.testing.assert_allclose(neighbour_votes(nearest_others(features, groups), labels, 3), expected, atol=1e-9)
     _, places = nearest_others(features, groups)
     assert 1 not in places[0]
     assert 0 not in places[1]
@@ -173,7 +173,7 @@ def test_a_copy_is_no_company_for_an_outlier() -> None:
 def test_of_few_or_equal_photos_nothing_is_said() -> None:
     assert outliers(np.zeros((NEAREST, 4), np.float32)) == []
     assert outliers(np.ones((50, 4), np.float32)) == []
-    votes = neighbour_votes(np.ones((3, 4), np.float32), np.array([0, 1, 1]), 2, ["a", "a", "a"])
+    votes = neighbour_votes(nearest_others(np.ones((3, 4), np.float32), ["a", "a", "a"]), np.array([0, 1, 1]), 2)
     assert np.array_equal(votes, np.full((3, 2), 0.5))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -110,7 +111,8 @@ def train(
             **({"without_twins": honest.as_json()} if honest else {}),
             **({"advice": advice.as_json()} if advice else {}),
         }
-        run.write(used_knobs(recipe), details, photos, lambda report: run_page(folder, dataset.source, report))
+        page = partial(run_page, folder, dataset.source, classifier=classifier)
+        run.write(used_knobs(recipe), details, photos, page)
     log(run)
     if honest:
         log(honest)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from kopal.arrays import Features, Floats, Labels, Probabilities
 from kopal.errors import DataError
 
+Others: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Cosines and rows (N, k) of the photos nearest to each, as `nearest_others` finds them."""
 NEAREST = 10
 """Neighbours that are asked for their labels, and the last of which says how far a photo is from others."""
 BLOCK = 512
@@ -58,12 +61,13 @@ def wrong_labels(
     classes: Sequence[str],
     features: Features | None = None,
     groups: Sequence[Hashable] | None = None,
+    others: Others | None = None,
 ) -> list[WrongLabel]:
     """Calibrated out-of-fold probabilities (N, K) and labels (N,) → the labels to review, most likely wrong first.
 
     With features (N, D) the labels of each photo's nearest others have half a say, which finds more
     (benchmarks/wrong_labels.py). `groups` (N,): photos of the same group, such as copies, do not vouch for each other.
-    Raises `DataError` where shapes do not fit.
+    `others` are the features' `nearest_others` where they are known. Raises `DataError` where shapes do not fit.
     """
     _check(probabilities, labels, features, groups)
     if not len(labels):
@@ -71,7 +75,7 @@ def wrong_labels(
     shares = np.asarray(probabilities, np.float64)
     votes = None
     if features is not None:
-        votes = neighbour_votes(features, labels, len(classes), groups)
+        votes = neighbour_votes(others or nearest_others(features, groups), labels, len(classes))
         shares = (shares + votes) / 2
     suggested, confident = _suggestions(shares, labels)
     rows = np.arange(len(labels))
@@ -107,15 +111,18 @@ def confident_joint(probabilities: Floats, labels: Labels) -> NDArray[np.int64]:
     return table
 
 
-def outliers(features: Features, groups: Sequence[Hashable] | None = None) -> list[Outlier]:
+def outliers(
+    features: Features, groups: Sequence[Hashable] | None = None, others: Others | None = None
+) -> list[Outlier]:
     """Features (N, D) → the photos that lie apart, the farthest first: by the cosine distance to their nearest others.
 
     Of a set of at most NEAREST photos nothing can be said. Copies in the same group are no company.
+    `others` are the features' `nearest_others` where they are known.
     """
     _check(None, None, features, groups)
     if len(features) <= NEAREST:
         return []
-    near, _ = nearest_others(features, groups)
+    near, _ = others or nearest_others(features, groups)
     # A photo with fewer others than that is as far as the last one that it has.
     far = 1 - np.where(np.isfinite(near), near, np.inf).min(axis=1)
     far = np.where(np.isfinite(far), far, 2.0)
@@ -126,11 +133,9 @@ def outliers(features: Features, groups: Sequence[Hashable] | None = None) -> li
     return [_outlier(int(row), float(far[row] / max(usual, 1e-6))) for row in order]
 
 
-def neighbour_votes(
-    features: Features, labels: Labels, classes: int, groups: Sequence[Hashable] | None = None
-) -> NDArray[np.float64]:
-    """Features (N, D), labels (N,) → the shares (N, K) of the classes among the nearest others of each photo."""
-    near, places = nearest_others(features, groups)
+def neighbour_votes(others: Others, labels: Labels, classes: int) -> NDArray[np.float64]:
+    """The nearest others of each photo, labels (N,) → the shares (N, K) of the classes among them."""
+    near, places = others
     known = np.isfinite(near)
     votes = np.zeros((len(labels), classes))
     rows = np.repeat(np.arange(len(labels)), near.shape[1]).reshape(near.shape)
@@ -140,9 +145,7 @@ def neighbour_votes(
     return np.asarray(np.divide(votes, total, out=np.full_like(votes, 1 / classes), where=total > 0))
 
 
-def nearest_others(
-    features: Features, groups: Sequence[Hashable] | None = None, count: int = NEAREST
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def nearest_others(features: Features, groups: Sequence[Hashable] | None = None, count: int = NEAREST) -> Others:
     """Features (N, D) → cosines and rows (N, min(count, N)) of the nearest photos of other groups, in no order.
 
     The angle is taken from the mean, which all photos have in common. Where there are too few others the cosine is

@@ -10,7 +10,7 @@ from kopal.arrays import Features, Scores
 from kopal.audit.finding import REVIEW, Finding
 from kopal.datasets import Labelled
 from kopal.reliability import probabilities_of
-from kopal.suspects import outliers, wrong_labels
+from kopal.suspects import nearest_others, outliers, wrong_labels
 
 
 def suspicious_findings(
@@ -27,9 +27,10 @@ def suspicious_findings(
     own = None if features is None else features[judged]
     groups = photos.groups[judged].tolist()
     probabilities = probabilities_of(scores[judged], temperature)
-    for row in wrong_labels(probabilities, photos.labels[judged], photos.classes, own, groups):
+    others = None if own is None else nearest_others(own, groups)
+    for row in wrong_labels(probabilities, photos.labels[judged], photos.classes, own, groups, others):
         if row.confident:
             yield Finding("label", photos.names[judged[row.place]], (), row.margin, row.why, REVIEW)
     if own is not None:
-        for far in outliers(own, groups):
+        for far in outliers(own, groups, others):
             yield Finding("outlier", photos.names[judged[far.place]], (), far.times, far.why, REVIEW)

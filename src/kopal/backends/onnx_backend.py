@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from kopal.backends.aten.walk import write_module
-from kopal.backends.onnx_graph import Graph
+from kopal.backends.onnx_graph import Graph, convolution
 from kopal.backends.onnx_heads import HEADS
 from kopal.backends.onnx_int8 import INT8
 from kopal.errors import UsageError
@@ -101,16 +101,7 @@ def _parameters(graph: Graph, path: str, weights: Weights, names: Sequence[str])
 
 def _conv(graph: Graph, layer: Conv, path: str, weights: Weights, x: str) -> str:
     parameters = _parameters(graph, path, weights, ["weight", "bias"] if layer.bias else ["weight"])
-    return graph.node(
-        "Conv",
-        [x, *parameters],
-        path,
-        kernel_shape=layer.kernel,
-        strides=layer.stride,
-        pads=layer.padding,
-        group=layer.groups,
-        dilations=layer.dilation,
-    )
+    return convolution(graph, layer, [x, *parameters], path)
 
 
 def _linear(graph: Graph, layer: Linear, path: str, weights: Weights, x: str) -> str:

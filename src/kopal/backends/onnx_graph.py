@@ -10,6 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from kopal.nets.layers import Conv
+
 # Pinned, so that the same net and weights give the same bytes under every version of the onnx package.
 OPSET = 17
 IR_VERSION = 8
@@ -51,3 +53,17 @@ class Graph:
         return helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="kopal"
         )
+
+
+def convolution(graph: Graph, layer: Conv, inputs: Sequence[str], path: str) -> str:
+    """The node of a convolution, whatever its inputs are made of."""
+    return graph.node(
+        "Conv",
+        inputs,
+        path,
+        kernel_shape=layer.kernel,
+        strides=layer.stride,
+        pads=layer.padding,
+        group=layer.groups,
+        dilations=layer.dilation,
+    )

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kopal.backends.onnx_graph import Graph
+from kopal.backends.onnx_graph import Graph, convolution
 from kopal.nets.fold import Weights
 from kopal.nets.layers import Quantize, QuantizedConv
 
@@ -47,17 +47,7 @@ def quantized_conv(graph: Graph, layer: QuantizedConv, path: str, weights: Weigh
         _dequantized(graph, f"{path}.weight", whole, scale),
         _dequantized(graph, f"{path}.bias", np.rint(bias / own.astype(np.float64)).astype(np.int32), own),
     ]
-    conv = layer.conv
-    return graph.node(
-        "Conv",
-        [x, *given],
-        path,
-        kernel_shape=conv.kernel,
-        strides=conv.stride,
-        pads=conv.padding,
-        group=conv.groups,
-        dilations=conv.dilation,
-    )
+    return convolution(graph, layer.conv, [x, *given], path)
 
 
 def weight_scales(weight: NDArray[np.float32], bias: NDArray[np.float32], input_scale: float) -> NDArray[np.float32]:

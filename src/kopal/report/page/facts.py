@@ -77,8 +77,8 @@ class Facts:
         return np.array(self.report["confusion"], np.int64)
 
 
-def read_facts(folder: Path, report: Mapping[str, Any] | None = None) -> Facts:
-    """A run folder's files; `report` in the place of its report.json.
+def read_facts(folder: Path, report: Mapping[str, Any] | None = None, classifier: Classifier | None = None) -> Facts:
+    """A run folder's files; `report` and `classifier` in the place of its report.json and model.onnx.
 
     Raises `UsageError` where they are not there or not a run's, `ModelFileError`.
     """
@@ -96,7 +96,8 @@ def read_facts(folder: Path, report: Mapping[str, Any] | None = None) -> Facts:
         kept = _rows(folder / "history.csv") if (folder / "history.csv").exists() else []
         history = tuple({name: _number(value) for name, value in row.items()} for row in kept)
         left_out = tuple(_rows(folder / "ledger.csv"))
-        facts = Facts(folder, report, recipe, load(folder / MODEL), answers, photos, history, left_out)
+        model = classifier or load(folder / MODEL)
+        facts = Facts(folder, report, recipe, model, answers, photos, history, left_out)
         if tuple(report["classes"]) != facts.classes or {answer.truth for answer in answers} - {*facts.classes}:
             raise ValueError("report.json, predictions.csv and model.onnx name other classes")
     except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kopal.classifier import Classifier
 from kopal.datasets import Source
 from kopal.report.page.facts import read_facts
 from kopal.report.page.sections import answers, data, mistakes, trust
@@ -23,13 +24,18 @@ from kopal.report.web_page import generator, plain
 WORDS = "What this classifier can do, where it fails, and why"
 
 
-def run_page(folder: Path, source: Source | None, report: Mapping[str, Any] | None = None) -> str:
+def run_page(
+    folder: Path,
+    source: Source | None,
+    report: Mapping[str, Any] | None = None,
+    classifier: Classifier | None = None,
+) -> str:
     """A run folder → its page; without a `source` of the photos, words stand in the place of pictures.
 
-    `report` is what report.json will hold, where it is not written yet. The same run gives the same page. Raises
-    `UsageError` for a folder that holds no finished run.
+    `report` is what report.json will hold, where it is not written yet, `classifier` the model where it is at hand. The
+    same run gives the same page. Raises `UsageError` for a folder that holds no finished run.
     """
-    facts = read_facts(folder, report)
+    facts = read_facts(folder, report, classifier)
     near = mistakes.nearest(facts) if facts.photos else {}
     thumbnails = Thumbnails(
         source, chain(mistakes.wanted(facts, near), trust.wanted(facts), data.wanted(facts), answers.wanted(facts))

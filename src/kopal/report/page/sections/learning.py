@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kopal.report.page.chart import Axis, Dot, Dots, Line, chart, spread
 from kopal.report.page.facts import Facts
 from kopal.report.page.html import between, listing, number, paragraph, percent, section, table
@@ -93,7 +96,7 @@ def growth(facts: Facts) -> str:
     return section("growth", "What next", listing(advice["sentences"]), _learning_curve(curve) if curve else "")
 
 
-def _learning_curve(curve: dict) -> str:  # type: ignore[type-arg]
+def _learning_curve(curve: Mapping[str, Any]) -> str:
     points = curve["points"]
     most = max(point["photos"] for point in points)
     low, high = spread([end for point in points for end in point["interval"]])
