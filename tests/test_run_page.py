@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from conftest import CLASSES, QUICK, draw, make_photos
 from kopal.datasets import open_dataset
 from kopal.errors import UsageError
+from kopal.images import read
 from kopal.pipeline import train
 from kopal.recipes import Recipe
 from kopal.report.page import photos_of, run_page
@@ -134,7 +136,23 @@ def test_photos_that_it_would_not_name_are_shown(confused: Run, tmp_path: Path) 
     page = Page((run.folder / "report.html").read_text(encoding="utf-8"))
     assert 0 < unsure < len(rows) - 1
     assert page.text.count(', unsure"') == min(24, unsure)
-    assert f"unsure of {unsure} of the photos judged" in page.of("main")[0].text
+    assert f"it calls {unsure} of the photos judged unsure" in page.of("main")[0].text
+
+
+def test_a_stranger_among_the_photos_judged_is_shown_as_unknown(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    make_photos(photos / "train", count=12)
+    make_photos(photos / "test", count=4, first=50)
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(photos / "test" / CLASSES[0] / "stranger.png")
+    run = train(photos, tmp_path / "run", QUICK)
+    rows = (run.folder / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    unknown = [row for row in rows if row.endswith(",unknown")]
+    assert any("stranger.png" in row for row in unknown)
+    pixels = np.stack([read(path, run.classifier.geometry) for path in run.answers.names])
+    assert [said == "unknown" for said in run.answers.said] == (run.classifier.unknown(pixels) > 1).tolist()
+    text = Page((run.folder / "report.html").read_text(encoding="utf-8")).of("main")[0].text
+    assert f"it calls {len(unknown)} of the photos judged unknown" in text
 
 
 def test_the_same_run_gives_the_same_page(confused: Run) -> None:

@@ -97,7 +97,7 @@ def train(
         unknown = fit_unknown(fitted, photos, recipe.seed, log) if recipe.unknown else None
         thresholds = kept(promise, fitted.scores, temperature, photos)
         classifier = assemble(fitted, temperature, photos, recipe, thresholds, unknown)
-        report, answers = measure(fitted, temperature, photos, promise)
+        report, answers = measure(fitted, temperature, photos, promise, unknown)
         report = checked(report, promise, fitted.scores, temperature, photos, recipe)
         advice = at_a_glance(recipe, fitted, photos, report) if isinstance(photos, Photos) else None
         spent = perf_counter() - started
@@ -212,7 +212,9 @@ def calibrate(fitted: Fitted, photos: Labelled) -> float:
     return fit_temperature(fitted.scores[part], photos.labels[part])
 
 
-def measure(fitted: Fitted, temperature: float, photos: Labelled, promise: Promise) -> tuple[Report, Answers]:
+def measure(
+    fitted: Fitted, temperature: float, photos: Labelled, promise: Promise, unknown: Unknown | None
+) -> tuple[Report, Answers]:
     """The report on the owner's test part if there is one, else on every photo out of fold."""
     part = photos.where("test")
     measured_on = "test part" if part.any() else "out of fold"
@@ -220,7 +222,10 @@ def measure(fitted: Fitted, temperature: float, photos: Labelled, promise: Promi
     scores, labels = fitted.scores[part], photos.labels[part]
     names = tuple(name for name, chosen in zip(photos.names, part, strict=True) if chosen)
     probabilities = probabilities_of(scores, temperature)
-    answers = Answers(names, labels, probabilities, in_names(promise, probabilities, photos.classes))
+    said = in_names(promise, probabilities, photos.classes)
+    if unknown:
+        said = tuple(UNKNOWN if far > 1 else words for far, words in zip(unknown.far[part], said, strict=True))
+    answers = Answers(names, labels, probabilities, said)
     return evaluate(scores, labels, temperature, photos.classes, measured_on), answers
 
 

@@ -43,7 +43,7 @@ BEGUN = f".run{HALF}"
 class Answers:
     """What the report was measured on: a photo's path, its class, and probabilities (N, K) that never saw it.
 
-    `said` is what would have been answered, in words: a name, several, or unsure.
+    `said` is what would have been answered, in words: a name, several, unsure, or unknown.
     """
 
     names: tuple[str, ...]

@@ -9,7 +9,7 @@ by leaving out one class after the other (`auroc`).
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -60,6 +60,7 @@ class Unknown:
 
     At the limit a share of `false_alarms` is promised, from `photos` photos. `auroc` is the chance that a photo of a
     class that was left out lies farther away than one of those that were there; None for nets that have learned all.
+    `far` (N,) is the output for the photos themselves, each measured as a new one; NaN where it was not.
     """
 
     novelty: Novelty
@@ -69,6 +70,7 @@ class Unknown:
     false_alarms: float
     photos: int
     auroc: float | None
+    far: NDArray[np.float32]
 
     def in_words(self) -> str:
         """The method."""
@@ -100,6 +102,10 @@ def fit_unknown(fitted: Fitted, photos: Labelled, seed: int = 0, log: Log = sile
             name = input_of_stage(model.graph, fitted.net.stages()[-1])
             own = photos.groups[train].tolist()
             found = of_features(fitted.features[train], photos.labels[train], own, name, seed)
+            # Photos of other parts were not learned from: they are new as they stand.
+            far = found.novelty.distances(fitted.features) / np.float32(found.limit)
+            far[train] = found.far
+            found = replace(found, far=far)
         else:
             assert isinstance(photos, PixelPhotos)
             found = _of_net(model, photos, train, seed)
@@ -132,7 +138,9 @@ def of_features(
     group = np.array([known.setdefault(one, len(known)) for one in groups], np.int64)
     distances = novelty.distances(features[measured], (group[measured], group[mine]))
     limit, promised = limit_of(distances)
-    return Unknown(novelty, limit, name, option[0], promised, len(distances), told)
+    far = np.full(len(labels), np.nan, np.float32)
+    far[measured] = distances / limit
+    return Unknown(novelty, limit, name, option[0], promised, len(distances), told, far)
 
 
 def choose(
@@ -212,5 +220,8 @@ def _of_net(model: onnx.ModelProto, photos: PixelPhotos, train: NDArray[np.int64
     mean = learned.mean(axis=0)
     spread = spread_of(learned, photos.labels[mine], mean, seed)
     novelty = fit_novelty(learned[few], mean, spread, *OPTIONS[0])
-    limit, promised = limit_of(novelty.distances(unseen))
-    return Unknown(novelty, limit, name, OPTIONS[0][0], promised, len(unseen), None)
+    distances = novelty.distances(unseen)
+    limit, promised = limit_of(distances)
+    far = np.full(len(photos), np.nan, np.float32)
+    far[photos.where("calibration")] = distances / limit
+    return Unknown(novelty, limit, name, OPTIONS[0][0], promised, len(unseen), None, far)

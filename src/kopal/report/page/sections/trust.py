@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kopal.model_file import UNKNOWN
 from kopal.promise import UNSURE
 from kopal.report.page.chart import Axis, Dot, Dots, Line, chart
 from kopal.report.page.facts import Answer, Facts
@@ -25,36 +26,37 @@ def trust(facts: Facts, thumbnails: Thumbnails) -> str:
     if points := report.get("risk_coverage"):
         drawn += _risk(points)
     said = filter(None, (_calibrated(report), _covered(report), _declined(report), _unknown(facts)))
+    examples = "".join(_examples(facts, kind, thumbnails) for kind in (UNSURE, UNKNOWN))
     pictures = f'<div class="two">\n{drawn}</div>\n' if drawn else ""
-    return section("trust", "Can it be trusted?", listing(said), pictures, _unsure(facts, thumbnails))
+    return section("trust", "Can it be trusted?", listing(said), pictures, examples)
 
 
 def wanted(facts: Facts) -> Iterator[str]:
     """The photos that are shown here."""
-    return (answer.path for answer in _not_named(facts)[:MOST_UNSURE])
+    return (answer.path for said in (UNSURE, UNKNOWN) for answer in _not_named(facts, said)[:MOST_UNSURE])
 
 
-def _not_named(facts: Facts) -> list[Answer]:
-    found = [answer for answer in facts.answers if answer.answer == UNSURE]
-    return sorted(found, key=lambda answer: answer.probability)
+def _not_named(facts: Facts, said: str) -> list[Answer]:
+    return sorted((answer for answer in facts.answers if answer.answer == said), key=lambda answer: answer.probability)
 
 
-def _unsure(facts: Facts, thumbnails: Thumbnails) -> str:
-    found = _not_named(facts)
+def _examples(facts: Facts, said: str, thumbnails: Thumbnails) -> str:
+    """Photos that got no name, least probable first, and how many of them it would have named wrong."""
+    found = _not_named(facts, said)
     if not found:
         return ""
     items = "".join(
-        f"<li>{thumbnails.picture(answer.path, f'{answer.truth}, unsure')}"
+        f"<li>{thumbnails.picture(answer.path, f'{answer.truth}, {said}')}"
         f"{percent(answer.probability, 0)} {plain(answer.said)}"
         f'<div class="{"right" if answer.right else "wrong"}">is {plain(answer.truth)}</div></li>\n'
         for answer in found[:MOST_UNSURE]
     )
     wrong = sum(not answer.right for answer in found)
     words = (
-        f"With the thresholds that the model keeps it is unsure of {grouped(len(found))} of the photos judged; "
+        f"With the thresholds that the model keeps it calls {grouped(len(found))} of the photos judged {said}; "
         f"{grouped(wrong)} of these it would have named wrong."
     )
-    return f'<h3>Unsure</h3>\n{paragraph(words)}<ul class="photos">\n{items}</ul>\n'
+    return f'<h3>{plain(said.capitalize())}</h3>\n{paragraph(words)}<ul class="photos">\n{items}</ul>\n'
 
 
 def _calibrated(report: Mapping[str, Any]) -> str:
