@@ -149,3 +149,27 @@ def test_a_class_with_fewer_photos_than_parts_is_an_error_that_says_so() -> None
         parts(np.array([0, 0, 0, 0, 1, 1]), list(range(6)), [0.1, 0.1], 0)
     with pytest.raises(DataError, match="class b has 4 photos, 1 different ones"):
         parts(np.array([0, 0, 0, 1, 1, 1, 1]), [0, 1, 2, 9, 9, 9, 9], [0.1, 0.1], 0, ["a", "b"])
+
+
+class Slow(Script):
+    """A learner whose steps take hardly any time, and whose scoring takes more than the whole budget."""
+
+    now = 0.0
+
+    def learn(self, pixels: np.ndarray, labels: np.ndarray, rate: float, of: int) -> float:
+        self.now += 1e-3
+        return super().learn(pixels, labels, rate, of)
+
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        self.now += 10
+        return super().scores(pixels)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_step_after_the_time_has_run_out_still_has_a_length(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, schedule = Slow([1, 2, 3, 4], batches=1), SCHEDULES[name]
+    monkeypatch.setattr("kopal.fit.loop.perf_counter", lambda: learner.now)
+    made = Lesson(12, lambda done, losses: 0.1 * schedule(done, losses), MaxSteps(3, "epochs"), epochs=3, budget=2.0)
+    list(epochs(learner, photographs(12), photographs(4), made))
+    assert len(learner.rates) == 2
+    assert all(0 < rate <= 0.1 for rate in learner.rates)

@@ -28,6 +28,9 @@ SCORING_COSTS = 0.5
 """A photo scored over a photo learned from, at the most: forward only, against forward, backward and step."""
 
 OUT_OF_TIME = "the time is used up"
+LAST_SHARE = 1 - 1e-6
+"""Of a training in time, at its last step. Validating may take longer than was left, and a step that is taken all the
+same must not be of length 0, which some schedules come to at the very end."""
 
 Rates: TypeAlias = Callable[[float, Sequence[float]], float]
 """(share of the training that is done, validation losses so far) → the learning rate."""
@@ -166,7 +169,7 @@ def _through(
     place = replace(place, of=len(train))
     for chosen in batches_of_epoch(train, lesson, number, world, place.photos):
         share = max((number - 1 + place.photos / len(train)) / lesson.epochs, place.seconds / lesson.budget)
-        rate = lesson.rates(share, losses)
+        rate = lesson.rates(min(share, LAST_SHARE), losses)
         mine = chosen[world.rank :: world.size]
         pixels, targets = lesson.prepare(train.take(mine), train.labels[mine], mine, number)
         share_of_loss = learner.learn(pixels, targets, rate, len(chosen))
