@@ -59,6 +59,9 @@ def test_predictions_have_a_row_for_every_photo_and_add_up_to_the_accuracy(train
     assert {row["path"] for row in predictions} == {str(path) for path in photos.glob("*/*.jpg")}
     assert np.mean([row["truth"] == row["predicted"] for row in predictions]) == trained.report.accuracy
     assert all(Path(row["path"]).parent.name == row["truth"] for row in predictions)
+    for row in predictions:
+        said, true = float(row["probability"]), float(row["of_truth"])
+        assert true == said if row["truth"] == row["predicted"] else true <= said
 
 
 def test_the_recipe_is_read_back_as_it_was(trained: Run) -> None:

@@ -113,7 +113,7 @@ class Run:
         write_csv(self.folder / "ledger.csv", ("path", "class", "sha256", "kind", "reason"), ledger)
         write_csv(
             self.folder / PREDICTIONS,
-            ("path", "truth", "predicted", "probability", "answer"),
+            ("path", "truth", "predicted", "probability", "of_truth", "answer"),
             prediction_rows(self.answers, self.classifier.classes),
         )
         write_csv(self.folder / PHOTOS, ("path", "class", "part", "sha256"), photo_rows(photos))
@@ -134,13 +134,19 @@ class Run:
         write_json(self.folder / REPORT, report)
 
 
-def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[str, str, str, str, str]]:
-    """(path, truth, predicted, probability, answer) per photo, as predictions.csv has them."""
+def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """(path, truth, predicted, probability, of_truth, answer) per photo, as predictions.csv has them.
+
+    `probability` is that of the predicted class, `of_truth` that of the true one.
+    """
     best = answers.probabilities.argmax(axis=1)
-    sure = np.take_along_axis(answers.probabilities, best[:, None], axis=1)[:, 0]
-    for row in zip(answers.names, answers.labels, best, sure, answers.said, strict=True):
-        name, label, predicted, probability, said = row
-        yield name, classes[label], classes[predicted], f"{probability:.6f}", said
+    rows = np.arange(len(best))
+    sure, true = (answers.probabilities[rows, places] for places in (best, answers.labels))
+    for name, label, place, *shares, said in zip(
+        answers.names, answers.labels, best, sure, true, answers.said, strict=True
+    ):
+        probability, of_truth = (f"{share:.6f}" for share in shares)
+        yield name, classes[label], classes[place], probability, of_truth, said
 
 
 def photo_rows(photos: Labelled) -> Iterator[tuple[str, str, str, str]]:

@@ -20,13 +20,14 @@ from kopal.run import MODEL, PHOTOS, PREDICTIONS, RECIPE, REPORT, check_finished
 
 @dataclass(frozen=True)
 class Answer:
-    """What was said of a photo that had not been learned from, and what it is."""
+    """What was said of a photo that had not been learned from, and what it is, each with its probability."""
 
     path: str
     truth: str
     said: str
     probability: float
-    answer: str = ""
+    of_truth: float
+    answer: str
 
     @property
     def right(self) -> bool:
@@ -88,7 +89,14 @@ def read_facts(folder: Path, report: Mapping[str, Any] | None = None, classifier
         report = json.loads((folder / REPORT).read_bytes()) if report is None else report
         recipe = json.loads((folder / RECIPE).read_bytes())
         answers = tuple(
-            Answer(row["path"], row["truth"], row["predicted"], float(row["probability"]), row.get("answer", ""))
+            Answer(
+                row["path"],
+                row["truth"],
+                row["predicted"],
+                float(row["probability"]),
+                float(row["of_truth"]),
+                row["answer"],
+            )
             for row in _rows(folder / PREDICTIONS)
         )
         listed = _rows(folder / PHOTOS) if (folder / PHOTOS).exists() else []

@@ -65,7 +65,7 @@ def _card(
     thumbnails: Thumbnails,
     near: tuple[Learned, ...],
 ) -> str:
-    title = f"{answer.said} {percent(answer.probability, 0)}, is {answer.truth}"
+    title = f"{answer.said} {percent(answer.probability, 0)}, is {answer.truth} ({percent(answer.of_truth, 0)})"
     learned = "".join(
         f"<li>{thumbnails.picture(one.path, one.label)}{plain(one.label)} {one.similarity:.2f}</li>" for one in near
     )
