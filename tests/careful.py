@@ -7,8 +7,8 @@ import numpy as np
 from attacks import CLASSES, GEOMETRY
 from kopal import images
 from kopal.backends.onnx_backend import classifier_model
-from kopal.backends.onnx_head import before_head
-from kopal.backends.onnx_unknown import input_of_stage, with_unknown
+from kopal.backends.onnx_head import before_head, head_input
+from kopal.backends.onnx_unknown import with_unknown
 from kopal.classifier import Classifier, run_session, session
 from kopal.model_file import Card
 from kopal.nets.linear import linear
@@ -35,4 +35,4 @@ def careful(classes: tuple[str, ...] = CLASSES) -> Classifier:
     sets = {"asked": 0.9, "method": "lac", "levels": [0.9], "thresholds": [[0.7]], "photos": [50], "out_of_fold": False}
     thresholds = {"unknown": {"threshold": 1.0}, "coverage": sets, "max_error": floor}
     card = Card("linear", classes, GEOMETRY, 3.0, provenance={"made": "by a test"}, thresholds=thresholds)
-    return Classifier.build(with_unknown(model, way, 0.2, input_of_stage(model.graph, "head")), card)
+    return Classifier.build(with_unknown(model, way, 0.2, head_input(model.graph)), card)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from kopal.arrays import cross_entropy, log_softmax, softmax
 from kopal.fit.lbfgs import minimise
-from kopal.fit.logistic import Affine, fit_path
+from kopal.fit.logistic import Affine, fit_path, follow, turn
 
 TOLERANCE = 1e-6
 
@@ -94,6 +94,22 @@ def test_photos_of_weight_zero_do_not_count() -> None:
     whole = fit_path(features, labels, weights, 3, [0.1], TOLERANCE)[0]
     part = fit_path(features[:60], labels[:60], weights[:60], 3, [0.1], TOLERANCE)[0]
     assert np.allclose(whole.scores(features), part.scores(features), atol=5e-3)
+
+
+@pytest.mark.parametrize("hole", [slice(0, 300), slice(400, 1100), slice(900, 1300), slice(0)])
+def test_rows_that_are_left_out_have_no_say(hole: slice) -> None:
+    features, labels = problem(1300, 6, 3)
+    weights = np.ones(1300, np.float32)
+    order = np.random.default_rng(3).permutation(1300)
+    turned = turn(features, weights, order)
+    found = follow(turned, labels[order], weights, 3, [1.0, 0.01], TOLERANCE, hole)[-1]
+    other = labels[order]
+    other[hole] = (other[hole] + 1) % 3
+    assert np.array_equal(found.weight, follow(turned, other, weights, 3, [1.0, 0.01], TOLERANCE, hole)[-1].weight)
+    silent = weights.copy()
+    silent[order[hole]] = 0
+    alone = follow(turn(features, weights), labels, silent, 3, [1.0, 0.01], TOLERANCE)[-1]
+    assert np.allclose(found.scores(features), alone.scores(features), atol=5e-3)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1234.567, -3e6])

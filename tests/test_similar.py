@@ -21,6 +21,8 @@ from kopal.datasets import open_dataset
 from kopal.ensemble import combine
 from kopal.errors import DataError, UsageError
 from kopal.extraction import ModelFeatures, of_model, of_net
+from kopal.pipeline import train
+from kopal.recipes import recipe
 from kopal.run import Run
 from kopal.similar import nearest, similar
 from linear_models import model, pixels
@@ -74,6 +76,12 @@ def test_a_model_of_frozen_features_has_the_features_of_its_net_and_their_place_
     assert np.array_equal(own.features(images), net.features(images))
 
 
+@pytest.mark.parametrize("head", ["svm", "knn", "naive-bayes", "lda", "tree", "forest", "mlp"])
+def test_whatever_the_head_the_features_are_those_of_the_net(photos: Path, tmp_path: Path, head: str) -> None:
+    run = train(photos, tmp_path / "run", recipe("quick", head=head, unknown=False))
+    assert ModelFeatures(run.classifier).context == of_net().extractor.context
+
+
 def test_the_head_of_the_graph_makes_scores_of_its_features(trained: Run) -> None:
     classifier, images = trained.classifier, pixels(trained.classifier, 3)
     constants = classifier.constants()
@@ -98,11 +106,11 @@ def test_an_ensemble_of_different_nets_has_no_features_but_one_over_a_common_net
     assert ModelFeatures(common).dimension == 1280
 
 
-def test_a_graph_without_a_linear_layer_has_no_features() -> None:
+def test_a_graph_with_neither_a_head_nor_a_linear_layer_has_no_features() -> None:
     graph = model().graph()
     for node in graph.graph.node:
         if node.op_type == "Gemm":
-            node.op_type = "Add"
+            node.op_type, node.name = "Add", "sum"
     with pytest.raises(UsageError, match="no features"):
         before_head(graph)
 
@@ -112,7 +120,7 @@ def test_a_matrix_product_is_a_head_too() -> None:
     for node in graph.graph.node:
         if node.op_type == "Gemm":
             features = node.input[0]
-            node.op_type = "MatMul"
+            node.op_type, node.name = "MatMul", "product"
             del node.input[2], node.attribute[:]
     kept = before_head(graph)
     assert kept.graph.node[-1].input[0] == features

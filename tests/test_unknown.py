@@ -19,8 +19,8 @@ from sklearn.metrics import roc_auc_score
 import attacks
 from conftest import QUICK, make_photos
 from kopal.backends.onnx_backend import classifier_model
-from kopal.backends.onnx_head import before_head
-from kopal.backends.onnx_unknown import input_of_stage, with_unknown
+from kopal.backends.onnx_head import before_head, head_input
+from kopal.backends.onnx_unknown import with_unknown
 from kopal.classifier import Classifier, load
 from kopal.errors import ModelFileError
 from kopal.fit.fitted import Fitted
@@ -28,7 +28,7 @@ from kopal.images import Geometry
 from kopal.log import Note
 from kopal.model_file import Card
 from kopal.nets.linear import linear
-from kopal.novelty import Novelty, Spread, auroc, fit_novelty, shrunk, spread_of
+from kopal.novelty import Novelty, Spread, auroc, compare, fit_novelty, shrunk, spread_of
 from kopal.pipeline import train
 from kopal.pixels import PixelPhotos
 from kopal.run import Run
@@ -159,6 +159,19 @@ def test_a_class_that_was_left_out_is_told_and_chance_is_a_half() -> None:
     assert 0.4 < guessed < 0.65
 
 
+@pytest.mark.parametrize("count", [9, 70])
+def test_options_are_compared_by_the_distances_that_they_would_give(count: int) -> None:
+    features, labels = clusters(4, count)
+    known, asked = np.arange(0, len(features), 2), np.arange(1, len(features), 2)
+    mean = features[known].mean(axis=0)
+    spread = spread_of(features[known], labels[known], mean, 0)
+    found = compare(features, features @ features.T, asked, known, spread, OPTIONS)
+    for option, distances in zip(OPTIONS, found, strict=True):
+        way = fit_novelty(features[known], mean, spread, *option)
+        # References are kept as bytes.
+        assert np.abs(distances - way.distances(features[asked])).max() < 2e-3
+
+
 def test_the_same_seed_gives_the_same_and_rows_are_drawn_from_every_class() -> None:
     features, labels = clusters(4, 50)
     first, again = (of_features(features, labels, range(200), seed=3) for _ in range(2))
@@ -187,7 +200,7 @@ def graph_of(way: Novelty) -> object:
     net = linear(3, SHAPE)
     weights = {"head.weight": np.eye(3, 20, dtype=np.float32), "head.bias": np.zeros(3, np.float32)}
     model = classifier_model(net, weights, 1.0, 3)
-    return with_unknown(model, way, 0.5, input_of_stage(model.graph, "head"))
+    return with_unknown(model, way, 0.5, head_input(model.graph))
 
 
 def sound() -> bytes:

@@ -21,12 +21,11 @@ from threadpoolctl import threadpool_limits
 from kopal.arrays import Features, Labels
 from kopal.backends.onnx_backend import classifier_model
 from kopal.backends.onnx_head import before_head, head_input
-from kopal.backends.onnx_unknown import input_of_stage
 from kopal.datasets import Labelled
 from kopal.errors import KopalError, UsageError
 from kopal.fit.fitted import Fitted
 from kopal.log import Log, Note, silent
-from kopal.novelty import MOST_OF_NETS, Novelty, Spread, auroc, fit_novelty, spread_of
+from kopal.novelty import MOST_OF_NETS, Novelty, Spread, auroc, compare, fit_novelty, spread_of
 from kopal.parallel import cores, ordered
 from kopal.pixels import PixelPhotos
 from kopal.runtime import run_session, session
@@ -99,12 +98,14 @@ def fit_unknown(fitted: Fitted, photos: Labelled, seed: int = 0, log: Log = sile
     train = np.flatnonzero(photos.where("train"))
     try:
         if fitted.features is not None:
-            name = input_of_stage(model.graph, fitted.net.stages()[-1])
+            name = head_input(model.graph)
             own = photos.groups[train].tolist()
             found = of_features(fitted.features[train], photos.labels[train], own, name, seed)
-            # Photos of other parts were not learned from: they are new as they stand.
-            far = found.novelty.distances(fitted.features) / np.float32(found.limit)
+            far = np.empty(len(photos.names), np.float32)
             far[train] = found.far
+            # Photos of other parts were not learned from: they are new as they stand.
+            others = ~photos.where("train")
+            far[others] = found.novelty.distances(fitted.features[others]) / np.float32(found.limit)
             found = replace(found, far=far)
         else:
             assert isinstance(photos, PixelPhotos)
@@ -157,17 +158,20 @@ def choose(
     fold = folds(labels, [groups[index] for index in some], FOLDS, seed)
     dealt = np.random.default_rng(seed).permutation(present)[:MOST_LEFT_OUT]
 
+    features = features - features.mean(axis=0)  # the products then say more in as many digits
+
     def without(number: int) -> list[float]:
         held, strange = fold == number % (int(fold.max()) + 1), labels == dealt[number]
-        kept, known = ~strange & ~held, ~strange & held
-        if not kept.any() or not known.any():
+        kept, known = np.flatnonzero(~strange & ~held), np.flatnonzero(~strange & held)
+        if not len(kept) or not len(known):
             return []
-        mean = features[kept].mean(axis=0)
-        spread = spread_of(features[kept], labels[kept], mean, seed)
-        ways = [fit_novelty(features[kept], mean, spread, *option) for option in options]
-        return [auroc(way.distances(features[known]), way.distances(features[strange])) for way in ways]
+        spread = spread_of(features[kept], labels[kept], features[kept].mean(axis=0), seed)
+        asked = np.concatenate([known, np.flatnonzero(strange)])
+        far = compare(features, products, asked, kept, spread, options)
+        return [auroc(way[: len(known)], way[len(known) :]) for way in far]
 
     with threadpool_limits(1, user_api="blas"):
+        products = features @ features.T
         found = [told for told in ordered(without, range(len(dealt)), min(cores(), AT_ONCE), ahead=1) if told]
     if not found:
         return OPTIONS[0], None

@@ -8,12 +8,15 @@ an even ground does not make two photos alike by itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from kopal.looks import SIDE
+from kopal.parallel import ordered
 
 Planes = NDArray[np.float32]
 """(N, H, W) grey."""
@@ -58,15 +61,18 @@ def overlay(thumbnails: Planes, pairs: NDArray[np.int64]) -> Pairs:
     both = np.concatenate([pairs, pairs[:, ::-1]])
     order = np.argsort(both[:, 0], kind="stable")
     wholes, starts = np.unique(both[order, 0], return_index=True)
+    asked = np.split(order, starts[1:])
     found = np.empty((len(both), 3), np.float32)
-    for place, rows in enumerate(np.split(order, starts[1:])):
-        if place % AT_ONCE == 0:
-            views = _views(coarse[wholes[place : place + AT_ONCE]], operators)
-        parts = targets[both[rows, 1]]
-        cosines = (parts.reshape(-1, parts.shape[-1]) @ views[place % AT_ONCE].T).reshape(len(rows), -1)
-        best = cosines.argmax(axis=1)
-        found[rows, 0] = cosines[np.arange(len(rows)), best]
-        found[rows, 1], found[rows, 2] = np.divmod(best, len(windows))
+
+    def look(some: slice) -> None:
+        for rows, views in zip(asked[some], _views(coarse[wholes[some]], operators), strict=True):
+            parts = targets[both[rows, 1]]
+            cosines = (parts.reshape(-1, parts.shape[-1]) @ views.T).reshape(len(rows), -1)
+            best = cosines.argmax(axis=1)
+            found[rows, 0] = cosines[np.arange(len(rows)), best]
+            found[rows, 1], found[rows, 2] = np.divmod(best, len(windows))
+
+    _side_by_side(look, len(asked))
     first, second = found[: len(pairs)], found[len(pairs) :]
     turned = second[:, 0] > first[:, 0]
     best_found = np.where(turned[:, None], second, first)
@@ -78,13 +84,16 @@ def overlay(thumbnails: Planes, pairs: NDArray[np.int64]) -> Pairs:
 def structure_alike(thumbnails: Planes, pairs: Pairs) -> NDArray[np.float32]:
     """The correlation (P,) of local structure, each pair's window moved and stretched until it fits best."""
     found = np.empty(len(pairs.whole), np.float32)
-    for start in range(0, len(found), AT_ONCE):
-        own = pairs.at(slice(start, start + AT_ONCE))
+
+    def compare(some: slice) -> None:
+        own = pairs.at(some)
         target = thumbnails[own.part]
         target[own.mirrored] = target[own.mirrored, :, ::-1]
         view = _fitted(thumbnails[own.whole], target, own.window)
         one, two = (_normed(structure(planes).reshape(len(planes), -1)) for planes in (view, target))
-        found[start : start + AT_ONCE] = np.einsum("pd,pd->p", one, two)
+        found[some] = np.einsum("pd,pd->p", one, two)
+
+    _side_by_side(compare, len(found))
     return found
 
 
@@ -95,6 +104,13 @@ def structure(planes: Planes) -> Planes:
     mean = mean_of @ planes @ mean_of.T
     variance = np.maximum(mean_of @ (planes * planes) @ mean_of.T - mean * mean, 0)
     return np.asarray((planes - mean) / (np.sqrt(variance) + np.float32(NOISE)), np.float32)
+
+
+def _side_by_side(work: Callable[[slice], None], count: int) -> None:
+    """A block of `AT_ONCE` rows on every core: the matrices are too small for BLAS to share them out."""
+    with threadpool_limits(1, user_api="blas"):
+        for _ in ordered(work, (slice(start, start + AT_ONCE) for start in range(0, count, AT_ONCE))):
+            pass
 
 
 def _fitted(whole: Planes, target: Planes, window: NDArray[np.float32]) -> Planes:

@@ -1,4 +1,4 @@
-"""Where the head of a graph begins: the numbers that its last linear layer looks at are the features of the net."""
+"""Where the head of a graph begins: the numbers that it looks at are the features of the net."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from kopal.backends.onnx_merge import needed
 from kopal.errors import UsageError
 
 LINEAR = ("Gemm", "MatMul")
+HEAD = "head"
+"""The stage that every net of kopal ends in; the nodes of a graph are named by their paths in the net."""
 
 
 def before_head(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A graph with the face → one from `pixels` to `features`, the input of its last linear layer.
+    """A graph with the face → one from `pixels` to `features`, the input of its head.
 
     What `feature_model` wrote under a head comes back byte for byte, so that features kept for the one serve the other.
-    Raises `UsageError` where no linear layer sees all that the scores are made of, as in an ensemble of several nets.
+    Raises `UsageError` where no head sees all that the scores are made of, as in an ensemble of several nets.
     """
     features = head_input(model.graph)
     kept = needed(model.graph, features)
@@ -39,14 +41,20 @@ def head_node(graph: onnx.GraphProto) -> onnx.NodeProto | None:
     for node in reversed(nodes):
         # A layer multiplies what depends on the photo with what does not.
         if node.op_type in LINEAR and node.input[0] in varying and node.input[1] not in varying:
-            if node.input[0] != "pixels" and "scores" not in _behind(nodes, "pixels", without=node.input[0]):
-                return node
-            break
+            return node if _is_all(nodes, node.input[0]) else None
     return None
 
 
 def head_input(graph: onnx.GraphProto) -> str:
-    """The value that the last linear layer of a graph takes. Raises `UsageError` as `before_head` does."""
+    """The value that a graph's head takes: the stage of that name, or else the last linear layer.
+
+    Raises `UsageError` as `before_head` does.
+    """
+    nodes = needed(graph, "scores")
+    varying = _behind(nodes, "pixels")
+    taken = (node.input[0] for node in nodes if node.name.split(".")[0] == HEAD and node.input[0] in varying)
+    if (first := next(taken, "")) and _is_all(nodes, first):
+        return str(first)
     if node := head_node(graph):
         return str(node.input[0])
     raise UsageError(
@@ -54,6 +62,11 @@ def head_input(graph: onnx.GraphProto) -> str:
         "a model with one linear head: a Gemm or MatMul node before the scores",
         "name one member of an ensemble, or take the features of a pretrained net: --net efficientnet-lite0",
     )
+
+
+def _is_all(nodes: list[onnx.NodeProto], value: str) -> bool:
+    """Whether the scores depend on the photo through this value alone, and it is not the photo itself."""
+    return value != "pixels" and "scores" not in _behind(nodes, "pixels", without=value)
 
 
 def _behind(nodes: list[onnx.NodeProto], start: str, without: str = "") -> set[str]:

@@ -29,11 +29,6 @@ def with_unknown(model: onnx.ModelProto, novelty: Novelty, limit: float, feature
     return extended
 
 
-def input_of_stage(graph: onnx.GraphProto, stage: str) -> str:
-    """The value that the first node of a net's last stage takes. Nodes are named by their paths in the net."""
-    return next(str(node.input[0]) for node in graph.node if node.name == stage or node.name.startswith(f"{stage}."))
-
-
 def _write(graph: Graph, novelty: Novelty, limit: float, features: str) -> None:
     def number(name: str, value: float) -> str:
         return graph.constant(PREFIX + name, np.array(value, np.float32))

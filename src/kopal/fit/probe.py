@@ -16,22 +16,26 @@ from threadpoolctl import threadpool_limits
 
 from kopal.arrays import Features, Labels, Scores
 from kopal.calibrate import fit_temperature
-from kopal.fit.logistic import Affine, fit_path
+from kopal.fit.logistic import Affine, Turned, follow, turn
 from kopal.metrics import log_loss, photo_weights
 from kopal.parallel import cores, ordered
 from kopal.recipes import Recipe
 from kopal.splits import folds
 
 FOLDS_AT_ONCE = 2
-"""Each fold under way holds the features once more, turned."""
+"""More would hold more: heads other than this one copy a fold's features."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One kind of features with its out-of-fold scores (P, N, K) for each of P penalties."""
+    """One kind of features with its out-of-fold scores (P, N, K) for each of P penalties.
+
+    `turned` are the features in the `order` (N,) that puts fold beside fold.
+    """
 
     name: str
-    features: Features
+    turned: Turned
+    order: NDArray[np.int64]
     penalties: tuple[float, ...]
     scores: NDArray[np.float32]
 
@@ -63,19 +67,23 @@ def cross_fit(
     """Scores for every photo, penalty by penalty, from heads fitted on the other folds; `step` is called after each."""
     scores = np.empty((len(recipe.penalties), len(labels), classes), np.float32)
     weights = photo_weights(labels, classes, recipe.balance)
+    order = np.argsort(fold, kind="stable")
+    ends = np.searchsorted(fold[order], np.arange(int(fold.max()) + 2))
 
-    def fit_without(held: int) -> tuple[NDArray[np.bool_], list[Affine]]:
-        out = fold == held
-        kept = np.where(out, 0, weights)
-        return out, fit_path(features, labels, kept, classes, recipe.penalties, recipe.search_tolerance)
+    def fit_without(held: int) -> tuple[NDArray[np.int64], list[Affine]]:
+        out = slice(ends[held], ends[held + 1])
+        return order[out], follow(
+            turned, labels[order], weights[order], classes, recipe.penalties, recipe.search_tolerance, out
+        )
 
     # A fold to a core. BLAS threads of their own would have them wait for one another, and for any other program.
     with threadpool_limits(1, user_api="blas"):
+        turned = turn(features, np.ones(len(labels), np.float32), order)
         for out, path in ordered(fit_without, range(int(fold.max()) + 1), min(cores(), FOLDS_AT_ONCE), ahead=1):
             for index, head in enumerate(path):
                 scores[index, out] = head.scores(features[out])
             step()
-    return Candidate(name, features, recipe.penalties, scores)
+    return Candidate(name, turned, order, recipe.penalties, scores)
 
 
 def choose(
@@ -94,8 +102,8 @@ def choose(
     winner = candidates[owner[best]]
     # Started from the strongest penalty down, as in the search, so that the optimum is approached the same way.
     down_to = winner.penalties[: best - owner.index(owner[best]) + 1]
-    weights = photo_weights(labels, classes, recipe.balance)
-    head = fit_path(winner.features, labels, weights, classes, down_to, recipe.final_tolerance)[-1]
+    weights, order = photo_weights(labels, classes, recipe.balance), winner.order
+    head = follow(winner.turned, labels[order], weights[order], classes, down_to, recipe.final_tolerance)[-1]
     own = [[place for place, index in enumerate(owner) if index == which] for which in range(len(candidates))]
     leaders = [min(places, key=lambda place: losses[place]) for places in own]
     return Chosen(

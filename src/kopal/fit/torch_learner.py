@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, final
 
 import numpy as np
@@ -167,8 +167,8 @@ class TorchLearner:
             torch.manual_seed(int(seed.generate_state(1)[0]))
             yield
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._choice.bfloat16)
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self._device.type, torch.bfloat16) if self._choice.bfloat16 else nullcontext()
 
     def _sent(self, array: Array) -> Tensor:
         # PyTorch warns of memory that it may not write to, though nothing here would.
@@ -182,17 +182,11 @@ def _optimiser(
     """PyTorch's own, over groups: what multiplies decays, biases and norms' scales do not; each rate has its own."""
     learned = {name: tensor for name, tensor in tensors.items() if tensor.requires_grad}
     factors = dict.fromkeys(learned, 1.0) if free is None else free.factors
-    kinds: dict[tuple[float, bool], list[Tensor]] = {
-        (factor, multiplies): [] for factor in sorted({*factors.values()}) for multiplies in (True, False)
-    }
+    kinds: dict[tuple[float, float], list[Tensor]] = {}
     for name, tensor in learned.items():
         if name in factors:
-            kinds[factors[name], tensor.ndim > 1].append(tensor)
-    groups = [
-        {"params": own, "weight_decay": stepping.penalty * multiplies, "factor": factor}
-        for (factor, multiplies), own in kinds.items()
-        if own
-    ]
+            kinds.setdefault((factors[name], stepping.penalty * (tensor.ndim > 1)), []).append(tensor)
+    groups = [{"params": own, "weight_decay": penalty, "factor": factor} for (factor, penalty), own in kinds.items()]
     fused = device.type in ("cpu", "cuda")
     if stepping.optimiser == "sgd":
         return torch.optim.SGD(
