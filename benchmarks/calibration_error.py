@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from header import print_header
-from kopal.reliability import bins, debiased_ece, ece, ece_interval
+from kopal.trust.reliability import bins, debiased_ece, ece, ece_interval
 
 
 def main() -> None:

@@ -15,12 +15,12 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from header import print_header
-from kopal.calibrate import fit_temperature
-from kopal.conformal import choices, fit_sets, oddness, quantile
 from kopal.fit.logistic import fit_path
-from kopal.reliability import confidences, probabilities_of
-from kopal.selective import choose_floor
 from kopal.splits import folds
+from kopal.trust.calibrate import fit_temperature
+from kopal.trust.conformal import choices, fit_sets, oddness, quantile
+from kopal.trust.reliability import confidences, probabilities_of
+from kopal.trust.selective import choose_floor
 
 PENALTY, TOLERANCE = 0.03, 1e-3
 Arrays = tuple[np.ndarray, np.ndarray]

@@ -18,6 +18,7 @@ import numpy as np
 
 from header import print_header
 from kopal.arrays import softmax
+from kopal.audit.suspects import WrongLabel, nearest_others, neighbour_votes, wrong_labels
 from kopal.datasets import open_dataset
 from kopal.features import Backbone, Photos, read
 from kopal.fit.backbones import embedded_backbone
@@ -25,7 +26,6 @@ from kopal.fit.heads.learn import learn
 from kopal.pipeline import calibrate
 from kopal.recipes import recipe
 from kopal.store import Store, cache_folder
-from kopal.suspects import WrongLabel, nearest_others, neighbour_votes, wrong_labels
 
 Way = Callable[[np.ndarray, Photos], list[WrongLabel]]
 WAYS: dict[str, Way] = {

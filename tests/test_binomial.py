@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from kopal.binomial import (
+from kopal.metrics import Z95, wilson
+from kopal.trust.binomial import (
     at_most,
     band,
     beta_binomial,
@@ -21,7 +22,6 @@ from kopal.binomial import (
     mcnemar,
     upper_bound,
 )
-from kopal.metrics import Z95, wilson
 
 EXAMPLES = settings(deadline=None, derandomize=True)
 counts = st.integers(1, 20_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))

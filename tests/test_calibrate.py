@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kopal.arrays import softmax
-from kopal.calibrate import RANGE, fit_temperature
 from kopal.metrics import log_loss
+from kopal.trust.calibrate import RANGE, fit_temperature
 
 # The same examples on every run, and no clock: a busy machine is no failure.
 EXAMPLES = settings(deadline=None, derandomize=True)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from kopal import conformal
 from kopal.arrays import softmax
-from kopal.conformal import EVERY, LEVELS, Method, Sets, coverage_band, fewest, fit_sets, oddness, quantile, rank
 from kopal.errors import UsageError
+from kopal.trust import conformal
+from kopal.trust.conformal import EVERY, LEVELS, Method, Sets, coverage_band, fewest, fit_sets, oddness, quantile, rank
 
 EXAMPLES = settings(deadline=None, derandomize=True)
 

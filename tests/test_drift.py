@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from kopal.drift import FALSE_ALARMS, FEWEST, Reference, compare, reference
 from kopal.errors import ModelFileError
+from kopal.trust.drift import FALSE_ALARMS, FEWEST, Reference, compare, reference
 
 
 def drawn(n: int, seed: int, scale: float = 1.0, classes: int = 6) -> np.ndarray:

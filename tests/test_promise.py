@@ -15,14 +15,14 @@ from attacks import file_of, with_card
 from conftest import CLASSES, QUICK, make_photos
 from kopal.classifier import Classifier, load
 from kopal.cli.trust_lines import coverage_lines
-from kopal.conformal import fit_sets
 from kopal.errors import ModelFileError, UsageError
 from kopal.pipeline import train
-from kopal.promise import Promise, make_promise, unsure
-from kopal.promise_check import check_coverage, check_floor, check_on_halves
 from kopal.recipes import Recipe, recipe
 from kopal.run import Run
-from kopal.selective import Floor
+from kopal.trust.conformal import fit_sets
+from kopal.trust.promise import Promise, make_promise, unsure
+from kopal.trust.promise_check import check_coverage, check_floor, check_on_halves
+from kopal.trust.selective import Floor
 
 Kopal = Callable[..., tuple[int, str, str]]
 TRUST = ("unsure", "why_unsure", "candidates", "unknown", "unknown_score")

@@ -9,9 +9,9 @@ import pytest
 from sklearn.metrics import brier_score_loss
 
 from kopal.arrays import softmax
-from kopal.calibrate import fit_temperature
 from kopal.metrics import log_loss, wilson
-from kopal.reliability import Bin, bins, brier, calibration, confidences, debiased_ece, ece, ece_interval
+from kopal.trust.calibrate import fit_temperature
+from kopal.trust.reliability import Bin, bins, brier, calibration, confidences, debiased_ece, ece, ece_interval
 
 
 def drawn(n: int, seed: int, overconfidence: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

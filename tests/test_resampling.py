@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from kopal.metrics import confusion, f1_interval, wilson
-from kopal.resampling import macro_f1, macro_f1_interval, resamples
+from kopal.trust.resampling import macro_f1, macro_f1_interval, resamples
 
 
 def drawn(n: int, seed: int, classes: int = 4, right: float = 0.8) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from kopal.selective import Floor, choose_floor, fewest_accepted, risk_coverage
+from kopal.trust.selective import Floor, choose_floor, fewest_accepted, risk_coverage
 
 Chooser = Callable[[np.ndarray, np.ndarray, float], Floor | None]
 

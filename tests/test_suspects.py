@@ -7,11 +7,11 @@ import pytest
 from sklearn.datasets import load_digits
 
 from kopal.arrays import softmax
-from kopal.calibrate import fit_temperature
+from kopal.audit.suspects import NEAREST, confident_joint, nearest_others, neighbour_votes, outliers, wrong_labels
 from kopal.errors import DataError
 from kopal.fit.probe import choose, cross_fit, make_folds
 from kopal.recipes import Recipe
-from kopal.suspects import NEAREST, confident_joint, nearest_others, neighbour_votes, outliers, wrong_labels
+from kopal.trust.calibrate import fit_temperature
 
 
 def oracle_joint(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -25,8 +25,8 @@ from kopal.images import Geometry
 from kopal.model_file import UNKNOWN, Card
 from kopal.parallel import chunks, ordered
 from kopal.prediction import Prediction
-from kopal.promise import Promise
 from kopal.runtime import TRAIN_ANEW, brief, chunks_of, images_per_run, run_session, session
+from kopal.trust.promise import Promise
 
 BATCH = 8
 """Photos that a worker reads, decodes and answers before it takes the next ones."""

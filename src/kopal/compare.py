@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kopal.binomial import mcnemar
 from kopal.errors import UsageError
 from kopal.files import shown
 from kopal.metrics import wilson
-from kopal.reliability import bins, debiased_ece
 from kopal.run import MODEL, PREDICTIONS, REPORT, check_finished
+from kopal.trust.binomial import mcnemar
+from kopal.trust.reliability import bins, debiased_ece
 
 
 @dataclass(frozen=True)

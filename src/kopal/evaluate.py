@@ -14,18 +14,18 @@ from kopal.arrays import Labels, Scores
 from kopal.audit import count_marked
 from kopal.classifier import BATCH, Classifier
 from kopal.datasets import Dataset
-from kopal.drift import DRIFT, Drift, Reference, compare
 from kopal.errors import DataError, UnreadableImage
 from kopal.files import some
 from kopal.ledger import LedgerRow, ledger_row
 from kopal.metrics import ClassMetrics, confusion, per_class, wilson
 from kopal.model_file import Card
 from kopal.parallel import chunks, ordered
-from kopal.promise import Promise
-from kopal.promise_check import CoverageCheck, FloorCheck, check_coverage, check_floor
-from kopal.reliability import Calibration, calibration, confidences, probabilities_of
-from kopal.resampling import macro_f1, macro_f1_interval
-from kopal.selective import Point, risk_coverage
+from kopal.trust.drift import DRIFT, Drift, Reference, compare
+from kopal.trust.promise import Promise
+from kopal.trust.promise_check import CoverageCheck, FloorCheck, check_coverage, check_floor
+from kopal.trust.reliability import Calibration, calibration, confidences, probabilities_of
+from kopal.trust.resampling import macro_f1, macro_f1_interval
+from kopal.trust.selective import Point, risk_coverage
 
 FEW_KNOWN = 0.05
 """More photos than that share of the new ones were learned from: then nothing is said of drift."""

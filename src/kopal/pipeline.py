@@ -20,7 +20,6 @@ from kopal.audit import Audit, audit, marks, suspicious_findings
 from kopal.audit.leaks import without_twins
 from kopal.backends.onnx_backend import classifier_model
 from kopal.backends.onnx_unknown import with_unknown
-from kopal.calibrate import fit_temperature
 from kopal.classifier import Classifier
 from kopal.consult import at_a_glance, consult
 from kopal.datasets import PARTS, Data, Dataset, Labelled, check_groups, check_learnable, open_dataset
@@ -35,12 +34,13 @@ from kopal.fit.world import ALONE, World
 from kopal.ledger import LedgerRow
 from kopal.log import Log, Progress, silent
 from kopal.model_file import UNKNOWN, Card
-from kopal.promise import Promise, in_names
+from kopal.promises import calibration_part, checked, kept, promised
 from kopal.recipes import Recipe
-from kopal.reliability import probabilities_of
 from kopal.report.page import run_page, whereabouts
 from kopal.run import Answers, Run, reserved
-from kopal.trust import calibration_part, checked, kept, promised
+from kopal.trust.calibrate import fit_temperature
+from kopal.trust.promise import Promise, in_names
+from kopal.trust.reliability import probabilities_of
 from kopal.unknown import Unknown, fit_unknown
 from kopal.ways import (
     Circumstances,

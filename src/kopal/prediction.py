@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kopal.model_file import UNKNOWN
-from kopal.promise import in_words
+from kopal.trust.promise import in_words
 
 
 @dataclass(frozen=True)

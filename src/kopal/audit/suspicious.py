@@ -8,9 +8,9 @@ import numpy as np
 
 from kopal.arrays import Features, Scores
 from kopal.audit.finding import REVIEW, Finding
+from kopal.audit.suspects import nearest_others, outliers, wrong_labels
 from kopal.datasets import Labelled
-from kopal.reliability import probabilities_of
-from kopal.suspects import nearest_others, outliers, wrong_labels
+from kopal.trust.reliability import probabilities_of
 
 
 def suspicious_findings(

@@ -12,7 +12,7 @@ from kopal.errors import OutputError, UsageError
 from kopal.files import shown, write_csv
 from kopal.model_file import UNKNOWN
 from kopal.prediction import Prediction
-from kopal.promise import UNSURE
+from kopal.trust.promise import UNSURE
 
 COLUMNS = ("path", "rank", "label", "probability", "unreadable", "answer", "unknown", "unknown_score")
 

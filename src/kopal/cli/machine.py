@@ -15,8 +15,8 @@ from kopal.classifier import Classifier
 from kopal.files import shown, some
 from kopal.model_file import UNKNOWN, in_words
 from kopal.parallel import cores
-from kopal.promise import Promise
 from kopal.store import cache_folder, usage
+from kopal.trust.promise import Promise
 
 PACKAGES = (
     "kopal",

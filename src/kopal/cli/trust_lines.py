@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kopal.conformal import fewest
 from kopal.evaluate import Report
-from kopal.promise_check import CoverageCheck, FloorCheck
+from kopal.trust.conformal import fewest
+from kopal.trust.promise_check import CoverageCheck, FloorCheck
 
 
 def trust_lines(report: Report) -> Iterator[str]:

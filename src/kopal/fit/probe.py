@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from kopal.arrays import Features, Labels, Scores
-from kopal.calibrate import fit_temperature
 from kopal.fit.logistic import Affine, Turned, follow, turn
 from kopal.metrics import log_loss, photo_weights
 from kopal.parallel import cores, ordered
 from kopal.recipes import Recipe
 from kopal.splits import folds
+from kopal.trust.calibrate import fit_temperature
 
 FOLDS_AT_ONCE = 2
 """More would hold more: heads other than this one copy a fold's features."""

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from kopal.arrays import Labels, Scores
-from kopal.calibrate import fit_temperature
 from kopal.errors import DataError, Diverged
 from kopal.features import Backbone
 from kopal.fit.fitted import Fitted, Kept
@@ -38,6 +37,7 @@ from kopal.novelty import MOST_OF_NETS
 from kopal.pixels import PixelPhotos
 from kopal.recipes import Recipe
 from kopal.store import Store
+from kopal.trust.calibrate import fit_temperature
 
 BATCH = 32
 MOST_EPOCHS = 30

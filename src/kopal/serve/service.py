@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from typing import Any, final
 
 from kopal.classifier import Classifier
-from kopal.promise import Promise
 from kopal.serve.exchange import Gone, Receive, Refusal
 from kopal.serve.lanes import Lanes
 from kopal.serve.line import Job, Line
 from kopal.serve.settings import Settings
+from kopal.trust.promise import Promise
 
 
 @final

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from kopal.arrays import Features, Labels, Scores
-from kopal.calibrate import fit_temperature
 from kopal.errors import UsageError
 from kopal.features import Backbone, Photos
 from kopal.fit.fitted import Contender, Fitted
@@ -28,6 +27,7 @@ from kopal.nets.heads import FLOOR
 from kopal.nets.layers import Linear
 from kopal.parallel import cores, ordered
 from kopal.recipes import Recipe
+from kopal.trust.calibrate import fit_temperature
 
 LINEAR = "linear"
 """The net that has nothing but a head on the pixels."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kopal.model_file import UNKNOWN
-from kopal.promise import UNSURE
 from kopal.report.page.chart import Axis, Dot, Dots, Line, chart
 from kopal.report.page.facts import Answer, Facts
 from kopal.report.page.html import between, grouped, listing, paragraph, percent, section
 from kopal.report.page.thumbnails import Thumbnails
 from kopal.report.web_page import plain
+from kopal.trust.promise import UNSURE
 
 MOST_UNSURE = 24
 """Photos shown of those that it would not name."""

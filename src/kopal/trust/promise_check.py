@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from kopal.arrays import Labels, Probabilities
-from kopal.conformal import Method, coverage_band, fewest, fit_sets, sizes
-from kopal.promise import Promise, unsure
-from kopal.reliability import confidences
-from kopal.selective import Floor, fewest_accepted
+from kopal.trust.conformal import Method, coverage_band, fewest, fit_sets, sizes
+from kopal.trust.promise import Promise, unsure
+from kopal.trust.reliability import confidences
+from kopal.trust.selective import Floor, fewest_accepted
 
 
 @dataclass(frozen=True)

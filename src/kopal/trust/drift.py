@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.arrays import Scores, softmax
-from kopal.binomial import kolmogorov
 from kopal.errors import ModelFileError
+from kopal.trust.binomial import kolmogorov
 
 DRIFT = "drift"
 """The key of the reference in a card's thresholds."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kopal.binomial import at_most, upper_bound
+from kopal.trust.binomial import at_most, upper_bound
 
 DOUBT = 0.05
 """How often the promise may be broken: it holds with 95 % confidence."""

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.arrays import Floats, Labels
-from kopal.binomial import band, beta_binomial
 from kopal.errors import UsageError
+from kopal.trust.binomial import band, beta_binomial
 
 Method: TypeAlias = Literal["lac", "aps", "by-class"]
 

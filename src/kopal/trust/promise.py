@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.arrays import Labels, Probabilities
-from kopal.conformal import Method, Sets, fit_sets
 from kopal.errors import ModelFileError, UsageError
-from kopal.reliability import confidences
-from kopal.selective import Floor, choose_floor
+from kopal.trust.conformal import Method, Sets, fit_sets
+from kopal.trust.reliability import confidences
+from kopal.trust.selective import Floor, choose_floor
 
 COVERAGE, MAX_ERROR = "coverage", "max_error"
 """Keys of a card's thresholds."""

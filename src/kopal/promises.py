@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from kopal.arrays import Scores
 from kopal.datasets import Labelled
-from kopal.drift import DRIFT, reference
 from kopal.evaluate import Report
-from kopal.promise import Promise, make_promise
-from kopal.promise_check import check_coverage, check_floor, check_on_halves
 from kopal.recipes import Recipe
-from kopal.reliability import probabilities_of
+from kopal.trust.drift import DRIFT, reference
+from kopal.trust.promise import Promise, make_promise
+from kopal.trust.promise_check import check_coverage, check_floor, check_on_halves
+from kopal.trust.reliability import probabilities_of
 
 
 def calibration_part(photos: Labelled) -> NDArray[np.bool_]:

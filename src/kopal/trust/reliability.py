@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kopal.arrays import Floats, Labels, Probabilities, Scores, softmax
 from kopal.metrics import log_loss, wilson
-from kopal.resampling import CHUNK, resamples
+from kopal.trust.resampling import CHUNK, resamples
 
 BINS, FEWEST = 15, 20
 

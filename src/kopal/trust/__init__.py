@@ -1,0 +1,1 @@
+"""What an answer is worth, from labels and probabilities alone: calibration, intervals, sets, promises, drift."""
