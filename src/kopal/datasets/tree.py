@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+NUMBERS = re.compile("([0-9]+)")
 
 
 class Entry(NamedTuple):
@@ -59,15 +61,9 @@ def ignored(name: str) -> bool:
     return name.startswith(".") or name.lower() in IGNORED
 
 
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+def natural(name: str) -> list[tuple[str, int, str, str]]:
     """A sort key in which photo2 comes before photo10."""
-    pieces: list[tuple[int, int, str]] = []
-    for letter in name:
-        if letter.isascii() and letter.isdecimal():
-            if pieces and pieces[-1][0] == 0:
-                pieces[-1] = (0, pieces[-1][1] * 10 + int(letter), pieces[-1][2] + letter)
-            else:
-                pieces.append((0, int(letter), letter))
-        else:
-            pieces.append((1, 0, letter))
-    return tuple(pieces)
+    words = NUMBERS.split(name)
+    # Numbers without their zeros compare by length, then as text: none is too long.
+    plain = [number.lstrip("0") for number in (*words[1::2], "")]
+    return list(zip(words[::2], map(len, plain), plain, (*words[1::2], ""), strict=True))

@@ -76,9 +76,9 @@ def cross_fit(
             turned, labels[order], weights[order], classes, recipe.penalties, recipe.search_tolerance, out
         )
 
+    turned = turn(features, np.ones(len(labels), np.float32), order)
     # A fold to a core. BLAS threads of their own would have them wait for one another, and for any other program.
     with threadpool_limits(1, user_api="blas"):
-        turned = turn(features, np.ones(len(labels), np.float32), order)
         for out, path in ordered(fit_without, range(int(fold.max()) + 1), min(cores(), FOLDS_AT_ONCE), ahead=1):
             for index, head in enumerate(path):
                 scores[index, out] = head.scores(features[out])

@@ -11,6 +11,7 @@ from kopal.attribution import Attributor
 from kopal.datasets import Source
 from kopal.errors import UnreadableImage
 from kopal.explain import Learned, Neighbourhood
+from kopal.parallel import ordered
 from kopal.report.overlay import overlaid
 from kopal.report.page.facts import Answer, Facts
 from kopal.report.page.html import paragraph, percent, section
@@ -45,7 +46,10 @@ def mistakes(facts: Facts, source: Source | None, thumbnails: Thumbnails, near: 
     if not found:
         return ""
     attributor = Attributor(facts.classifier)
-    items = "".join(_card(facts, answer, source, attributor, thumbnails, near.get(answer.path, ())) for answer in found)
+    maps = ordered(lambda answer: _map(facts, answer, source, attributor), found)
+    items = "".join(
+        _card(answer, drawn, thumbnails, near.get(answer.path, ())) for answer, drawn in zip(found, maps, strict=True)
+    )
     since = paragraph(SEEN_SINCE, "quiet") if facts.report["measured_on"] == "out of fold" else ""
     return section("mistakes", "The surest mistakes", paragraph(NOTE), since, f'<ul class="mistakes">\n{items}</ul>\n')
 
@@ -57,21 +61,14 @@ def wanted(facts: Facts, near: dict[str, tuple[Learned, ...]]) -> Iterator[str]:
         yield from (learned.path for learned in near.get(answer.path, ()))
 
 
-def _card(
-    facts: Facts,
-    answer: Answer,
-    source: Source | None,
-    attributor: Attributor,
-    thumbnails: Thumbnails,
-    near: tuple[Learned, ...],
-) -> str:
+def _card(answer: Answer, drawn: str, thumbnails: Thumbnails, near: tuple[Learned, ...]) -> str:
     title = f"{answer.said} {percent(answer.probability, 0)}, is {answer.truth} ({percent(answer.of_truth, 0)})"
     learned = "".join(
         f"<li>{thumbnails.picture(one.path, one.label)}{plain(one.label)} {one.similarity:.2f}</li>" for one in near
     )
     below = f'<div class="quiet">nearest that it learned from</div><ul class="near">{learned}</ul>' if near else ""
     return (
-        f'<li><div class="pair">{thumbnails.picture(answer.path, title)}{_map(facts, answer, source, attributor)}</div>'
+        f'<li><div class="pair">{thumbnails.picture(answer.path, title)}{drawn}</div>'
         f'<b class="wrong">{plain(title)}</b><div class="quiet">{plain(last(answer.path))}</div>{below}</li>\n'
     )
 
