@@ -393,7 +393,7 @@ def test_cache_says_what_it_does_in_lines_and_in_json(
     (tmp_path / store.WEIGHTS / "net.pth").write_bytes(b"w" * 2_000_000)
     out = kopal("cache")[1]
     assert "10 rows (features, pixels, looks)" in out
-    assert "of at most 2000.0 MB" in out
+    assert "of at most 2.0 GB" in out
     assert "fetched weights, 2.0 MB" in out
     told = json.loads(kopal("cache", "--json")[1])
     size = store.usage(tmp_path)[1]

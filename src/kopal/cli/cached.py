@@ -41,20 +41,20 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
         found = f"{told['damaged']} damaged, deleted, to be computed again" if told["damaged"] else "all sound"
         yield f"{shown(folder)}: checked {told['checked']} rows, {found}"
     elif "removed" in told:
-        yield f"{shown(folder)}: {told['removed']} rows deleted, {_mb(told['freed'])} freed, {_mb(told['bytes'])} left"
+        yield f"{shown(folder)}: {told['removed']} rows deleted, {_size(told['freed'])} freed, {_size(told['bytes'])} left"
     elif "freed" in told:
-        yield f"freed {_mb(told['freed'])} in {shown(folder)}"
+        yield f"freed {_size(told['freed'])} in {shown(folder)}"
         if told["weights"]:
-            yield f"fetched weights stay: {_mb(told['weights'])} in {shown(folder / store.WEIGHTS)}"
+            yield f"fetched weights stay: {_size(told['weights'])} in {shown(folder / store.WEIGHTS)}"
     else:
-        size = f"{_mb(told['bytes'])} of at most {_mb(told['limit'])}"
+        size = f"{_size(told['bytes'])} of at most {_size(told['limit'])}"
         yield f"{shown(folder)}: {told['rows']} rows (features, pixels, looks), {size}"
         if told["weights"]:
-            yield f"{shown(folder / store.WEIGHTS)}: fetched weights, {_mb(told['weights'])}"
+            yield f"{shown(folder / store.WEIGHTS)}: fetched weights, {_size(told['weights'])}"
 
 
-def _mb(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _weights(folder: Path) -> int:
