@@ -20,7 +20,8 @@ from kopal.fit.loop import Epoch, Place
 from kopal.fit.speed import Choice, remembered
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
-from kopal.run import BEGUN, FILES, Answers, Run, reserved
+from kopal.run import BEGUN, FILES, Run, reserved
+from kopal.run_tables import Answers
 
 OLD, NEW, BEGAN = "old", "new", "begun"
 
