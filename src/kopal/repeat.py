@@ -50,7 +50,7 @@ class Again:
             notes.append(f"read by {options}, as {shown(self.run)} was")
             labels_from, group = labels_from or kept["--labels-from"], group or kept["--group"]
         if self.review and not review:
-            notes.append(f"{shown(self.review)}, which {shown(self.run)} followed, is not: --review names one")
+            notes.append(f"review {shown(self.review)} of {shown(self.run)} is not followed again: --review names one")
         dataset = open_dataset(data, labels_from or None, group or None)
         dataset = replace(dataset, notes=(*dataset.notes, *notes))
         return reviewed(dataset, review) if review else dataset
