@@ -20,8 +20,7 @@ from kopal.fit.loop import Epoch, Place
 from kopal.fit.speed import Choice, remembered
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
-from kopal.run import BEGUN, FILES, Run, reserved
-from kopal.run_tables import Answers
+from kopal.run import BEGUN, FILES, Answers, Run, reserved
 
 OLD, NEW, BEGAN = "old", "new", "begun"
 
