@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from kopal.errors import UsageError
 from kopal.features import Backbone
 from kopal.pipeline import train
 from kopal.recipes import Recipe, recipe
-from kopal.run import recipe_of
+from kopal.repeat import recipe_of
 from kopal.store import usage
 
 Kopal = Callable[..., tuple[int, str, str]]
@@ -67,7 +68,7 @@ def test_like_repeats_a_recipe_and_options_besides_override_it(kopal: Kopal, pho
 def test_a_said_effort_changes_what_it_stands_for_and_nothing_else() -> None:
     like = recipe("quick", seed=7, balance=True)
     made = recipe("best", like=like)
-    assert (made.seed, made.balance, made.folds, made.net) == (7, True, 10, "efficientnet-lite2")
+    assert (made.seed, made.balance, made.folds, made.net) == (7, True, 10, "efficientnet-lite0+efficientnet-lite2")
     assert recipe(like=like) == like
     assert recipe(like=like, seed=0).seed == 0
     with pytest.raises(UsageError):
@@ -81,6 +82,15 @@ def test_a_said_effort_changes_what_it_stands_for_and_nothing_else() -> None:
         ('{"folds": "many"}', "folds 'many'"),
         ('{"penalties": [1, "x"]}', "penalties"),
         ('{"seed": true}', "seed True"),
+        ('{"penalties": []}', "penalties []"),
+        ('{"penalties": [1, -1]}', "penalties [1, -1]"),
+        ('{"penalties": [NaN]}', "penalties [nan]"),
+        ('{"penalties": [0]}', "penalties [0]"),
+        ('{"folds": 1}', "folds 1"),
+        ('{"effort": "x"}', "unknown effort 'x'"),
+        ('{"search_tolerance": NaN}', "search_tolerance nan"),
+        ('{"final_tolerance": 0}', "final_tolerance 0"),
+        ('{"net": "linear", "rate": -1}', "rate -1"),
         ("[]", "is no recipe"),
         ("{", "is no recipe"),
     ],
@@ -93,6 +103,18 @@ def test_a_recipe_that_cannot_be_repeated_is_one_error(tmp_path: Path, text: str
     assert "recipe.json" in str(caught.value)
     with pytest.raises(UsageError, match="cannot read"):
         recipe_of(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"penalties": ()}, {"penalties": (-1.0,)}, {"folds": 1}, {"effort": "x"}, {"final_tolerance": float("nan")}],
+)
+def test_a_recipe_made_by_hand_is_checked_before_anything_is_done(
+    photos: Path, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        train(photos, tmp_path / "run", replace(QUICK, **wrong))
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_knob_survives_json() -> None:

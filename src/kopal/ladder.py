@@ -27,8 +27,9 @@ from kopal.metrics import wilson
 from kopal.parallel import chunks, ordered
 from kopal.pipeline import train
 from kopal.recipes import Recipe, recipe
+from kopal.repeat import recipe_of
 from kopal.report.page import whereabouts
-from kopal.run import REPORT, recipe_of
+from kopal.run import REPORT
 from kopal.rungs import STEPS, Rung, Step
 from kopal.splits import parts, together
 

@@ -34,10 +34,13 @@ from kopal.fit.world import ALONE, World
 from kopal.ledger import LedgerRow
 from kopal.log import Log, Progress, silent
 from kopal.model_file import UNKNOWN, Card
+from kopal.outset import check_start
 from kopal.promises import calibration_part, checked, kept, promised
 from kopal.recipes import Recipe
+from kopal.repeat import how_read
 from kopal.report.page import run_page, whereabouts
-from kopal.run import Answers, Run, reserved
+from kopal.run import Run, check_free, reserved
+from kopal.run_tables import Answers
 from kopal.trust.calibrate import fit_temperature
 from kopal.trust.promise import Promise, in_names
 from kopal.trust.reliability import probabilities_of
@@ -71,20 +74,12 @@ def train(
     """Photos → a run folder with model.onnx and a report. Raises `KopalError` and writes nothing.
 
     `data`, `labels_from` and `group` are those of `open_dataset`: class folders, a table, (image, label) pairs.
-
     A net that learns from pixels leaves a checkpoint in the run folder after every epoch, and after every
     `checkpoint_every` steps; with `resume` it goes on from there. `world` are the processes that train together: this
     is the first of them, the others call `assist`. `download` lets published weights be fetched, once.
     """
     started = perf_counter()
-    if checkpoint_every < 0:
-        raise UsageError(f"a checkpoint every {checkpoint_every} steps", "0, only after epochs, or more")
-    if starts_from_imagenet(recipe) and not fine_tunes(recipe) and (resume or checkpoint_every):
-        raise UsageError(
-            "checkpoints of frozen features, which take seconds to fit",
-            "a net that learns from pixels",
-            "leave out resume and checkpoint_every, or say weights='none'",
-        )
+    check_start(recipe, resume, checkpoint_every)
     dataset = _opened(open_dataset(data, labels_from, group), log)
     with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
         around = Circumstances(world, started, cache, folder, checkpoint_every, resume, download)
@@ -106,13 +101,13 @@ def train(
         details = _details(fitted, temperature, photos, rows) | {
             "title": dataset.title,
             "data": whereabouts(dataset.origin),
+            "reading": how_read(dataset),
             "audit": findings.as_json(),
             "unknown": unknown.as_json() if unknown else None,
             **({"without_twins": honest.as_json()} if honest else {}),
             **({"advice": advice.as_json()} if advice else {}),
         }
-        page = partial(run_page, folder, dataset.source, classifier=classifier)
-        run.write(used_knobs(recipe), details, photos, page)
+        run.write(used_knobs(recipe), details, photos, partial(run_page, folder, dataset.source, classifier=classifier))
     log(run)
     if honest:
         log(honest)
@@ -130,8 +125,8 @@ def assist(
     checkpoint_every: int = 0,
 ) -> None:
     """What every process but the first does in a training by several: learn along, tell nothing, write nothing."""
-    started = perf_counter()
-    around = Circumstances(world, started, cache, every=checkpoint_every, resume=resume)
+    check_start(recipe, resume, checkpoint_every)
+    around = Circumstances(world, perf_counter(), cache, every=checkpoint_every, resume=resume)
     from_pixels(recipe, _opened(data, silent), around, silent)
 
 
@@ -140,6 +135,7 @@ def find_rate(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent)
 
     Raises `KopalError`.
     """
+    check_start(recipe)
     if starts_from_imagenet(recipe):
         raise UsageError(
             f"a learning rate for --net {recipe.net}, whose features are frozen",
@@ -154,6 +150,7 @@ def advise(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent) ->
 
     Raises `KopalError`.
     """
+    check_start(recipe)
     if not starts_from_imagenet(recipe):
         raise UsageError(
             f"advice on --net {recipe.net} from scratch: there are no frozen features to measure",
@@ -163,12 +160,23 @@ def advise(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent) ->
     return consult(_opened(data, log), recipe, Circumstances(ALONE, perf_counter(), cache), log)
 
 
-def rehearse(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent) -> None:
+def rehearse(
+    data: Data,
+    recipe: Recipe,
+    cache: bool = True,
+    log: Log = silent,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    checkpoint_every: int = 0,
+) -> None:
     """What `train` would find, do and cost, told to `log`; nothing is learned, and nothing written.
 
     Raises `KopalError`, as the training would at its start.
     """
-    rehearsal.rehearse(recipe, _opened(data, log), Circumstances(ALONE, perf_counter(), cache), log)
+    check_start(recipe, resume, checkpoint_every)
+    dataset = _opened(data, log)
+    check_free(Path(out) if out is not None else None, resume)
+    rehearsal.rehearse(recipe, dataset, Circumstances(ALONE, perf_counter(), cache), log)
 
 
 def audit_photos(
@@ -178,12 +186,12 @@ def audit_photos(
     log: Log = silent,
 ) -> Audit:
     """What is wrong with these photos as a set, learnable or not; nothing is written. Raises `KopalError`."""
+    check_start(recipe)
     if not starts_from_imagenet(recipe):
         raise UsageError(
             f"an audit by net {recipe.net}: it has no features before it is trained", "a net with pretrained weights"
         )
-    dataset = open_dataset(data)
-    log(dataset)
+    log(dataset := open_dataset(data))
     around = Circumstances(ALONE, perf_counter(), cache)
     backbone, photos, rows = read_features(recipe, dataset, around, log, fits=False)
     found, groups = audit(photos, rows, photos.features)
@@ -194,8 +202,7 @@ def audit_photos(
     except DataError:
         # Of photos that nothing can be learned from there are no answers that could speak against a label.
         return found
-    temperature = calibrate(fitted, photos)
-    return found.plus(suspicious_findings(photos, fitted.scores, temperature, fitted.features))
+    return found.plus(suspicious_findings(photos, fitted.scores, calibrate(fitted, photos), fitted.features))
 
 
 def _opened(data: Data, log: Log) -> Dataset:

@@ -14,7 +14,7 @@ from kopal.fit import scratch
 from kopal.fit.backbones import backbone_of
 from kopal.fit.freedom import depth, stages
 from kopal.fit.ground import kept_below
-from kopal.fit.lesson import HELD
+from kopal.fit.lesson import HELD, batch_size
 from kopal.fit.loop import SCORING_COSTS
 from kopal.fit.reach import seconds_a_photo
 from kopal.log import Log, Note
@@ -37,7 +37,7 @@ def rehearse(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) 
             log(scratch.course(recipe, photos))
         return
     if fine_tunes(recipe):
-        require_torch()
+        _check_device(recipe)
         recipe = replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights)
     backbone = backbone_of(recipe, log=log)
     # An empty store is none: opening it would write.
@@ -46,6 +46,14 @@ def rehearse(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) 
         log(plan(dataset, backbone, store, recipe))
     if fine_tunes(recipe):
         log(Note(_tuning(recipe, dataset, backbone)))
+
+
+def _check_device(recipe: Recipe) -> None:
+    """Raises `UsageError` where PyTorch is not there, or not the device that a fine-tuning would have it use."""
+    require_torch()
+    from kopal.fit.torch_pupil import candidates  # noqa: PLC0415 - PyTorch takes seconds: only where it is wanted
+
+    candidates(recipe.device, recipe.amp, small=False)
 
 
 def _tuning(recipe: Recipe, dataset: Dataset, backbone: Backbone) -> str:
@@ -60,6 +68,8 @@ def _tuning(recipe: Recipe, dataset: Dataset, backbone: Backbone) -> str:
     carved = sum(not dataset.has(part) for part in PARTS)
     train = sum(dataset.counts("train")) * (1 - HELD * carved)
     learned, validated = round(train * (1 - HELD)), round(train * HELD)
+    if recipe.batch > train:
+        batch_size(recipe, learned)
     cut = kept_below(recipe, net, count, learned, validated)
     a_photo = seconds_a_photo(recipe, cut.upper if cut else net, {**backbone.weights, **head}, count)
     seconds = a_photo * (learned + SCORING_COSTS * validated)

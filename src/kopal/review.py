@@ -77,7 +77,8 @@ def reviewed(dataset: Dataset, path: Path) -> Dataset:
     kept = [place for place in range(len(dataset)) if place not in actions or place in renamed]
     left = len(dataset) - len(kept)
     note = f"by {shown(path)}, {left} photos are left out and {len(renamed)} have another class"
-    return replace(dataset, labels=tuple(labels), notes=(*dataset.notes, note)).sample(kept)
+    notes = (*dataset.notes, note)
+    return replace(dataset, labels=tuple(labels), notes=notes, review=path.name).sample(kept)
 
 
 def _rows(path: Path) -> Iterator[_Row]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from kopal.arrays import Labels, Probabilities
 from kopal.classifier import Classifier
 from kopal.datasets import Labelled
 from kopal.errors import Diverged, OutputError, UsageError
@@ -23,6 +21,7 @@ from kopal.fit.fitted import HeadRow
 from kopal.fit.loop import Epoch
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
+from kopal.run_tables import Answers, photo_rows, prediction_rows
 
 RECIPE, REPORT, MODEL, PREDICTIONS = "recipe.json", "report.json", "model.onnx", "predictions.csv"
 PHOTOS = "photos.csv"
@@ -37,19 +36,6 @@ FILES = (
 """What a run writes, the report last: a folder that has one is complete."""
 BEGUN = f".run{HALF}"
 """Stands in a run's folder while its files are written, and stays if the process is killed: they are half of a run."""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the report was measured on: a photo's path, its class, and probabilities (N, K) that never saw it.
-
-    `said` is what would have been answered, in words: a name, several, unsure, or unknown.
-    """
-
-    names: tuple[str, ...]
-    labels: Labels
-    probabilities: Probabilities
-    said: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -134,27 +120,6 @@ class Run:
         write_json(self.folder / REPORT, report)
 
 
-def prediction_rows(answers: Answers, classes: Sequence[str]) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """(path, truth, predicted, probability, of_truth, answer) per photo, as predictions.csv has them.
-
-    `probability` is that of the predicted class, `of_truth` that of the true one.
-    """
-    best = answers.probabilities.argmax(axis=1)
-    rows = np.arange(len(best))
-    sure, true = (answers.probabilities[rows, places] for places in (best, answers.labels))
-    for name, label, place, *shares, said in zip(
-        answers.names, answers.labels, best, sure, true, answers.said, strict=True
-    ):
-        probability, of_truth = (f"{share:.6f}" for share in shares)
-        yield name, classes[label], classes[place], probability, of_truth, said
-
-
-def photo_rows(photos: Labelled) -> Iterator[tuple[str, str, str, str]]:
-    """(path, class, part, sha256) per photo, as photos.csv has them."""
-    for name, label, part, digest in zip(photos.names, photos.labels, photos.parts, photos.digests, strict=True):
-        yield name, photos.classes[label], str(part), digest.hex()
-
-
 def check_finished(folder: Path) -> None:
     """Raises `UsageError` where a folder lacks what every finished run has."""
     for name in (REPORT, PREDICTIONS, MODEL):
@@ -164,24 +129,6 @@ def check_finished(folder: Path) -> None:
                 "a folder that kopal train wrote, such as runs/photos-1",
                 "kopal train PHOTOS makes one",
             )
-
-
-def recipe_of(run: Path) -> Recipe:
-    """The recipe that a run folder keeps, or a recipe.json itself. Raises `UsageError` that says what is wrong."""
-    path = run / RECIPE if run.is_dir() else run
-    expected = "a run folder of kopal train, or its recipe.json"
-    try:
-        value = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot read {shown(path)}: {(error.strerror or str(error)).lower()}", expected) from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{shown(path)} is no recipe: {error}", expected) from error
-    if not isinstance(value, dict):
-        raise UsageError(f"{shown(path)} is no recipe", expected)
-    try:
-        return Recipe.from_json(value)
-    except UsageError as error:
-        raise UsageError(f"{shown(path)}: {error.happened}", error.expected, "train anew, or edit the file") from error
 
 
 @contextlib.contextmanager
@@ -213,6 +160,24 @@ def reserved(out: Path | None, title: str, resume: bool = False) -> Iterator[Pat
                 left.rmdir()
 
 
+def check_free(out: Path | None, resume: bool = False) -> None:
+    """Raises `OutputError` where `reserved` would; nothing is made and nothing deleted."""
+    if out is None:
+        _check_runs()
+        return
+    try:
+        _check_kind(out)
+        if out.is_dir():
+            _check_content(out, resume)
+        above = next((folder for folder in (out, *out.parents) if folder.exists()), out)
+        if not above.is_dir():
+            raise _unmade(out, "not a directory")
+        if not os.access(above, os.W_OK):
+            raise _unmade(out, "permission denied")
+    except OSError as error:
+        raise _unmade(out, error.strerror or str(error)) from error
+
+
 def _take_back(folder: Path) -> None:
     """Delete the files of a run that could not be written as a whole."""
     for name in FILES:
@@ -234,33 +199,48 @@ def _runs(title: str) -> list[Path]:
 
 def _make(folder: Path, resume: bool) -> Path:
     try:
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{shown(folder)} is a file", "a new or empty folder", "choose another --out")
+        _check_kind(folder)
         folder.mkdir(parents=True, exist_ok=True)
         _tidy(folder)
         if (folder / REPORT).exists() and resume:
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)  # killed at the very end, it would stay for ever
-            raise OutputError(
-                f"the run in {shown(folder)} is finished", "one that was cut short", "choose another --out"
-            )
-        if _unfinished(folder) and not resume:
-            raise OutputError(
-                f"{shown(folder)} holds a training that was cut short",
-                "a new or empty folder",
-                "add --resume to go on with it, or choose another --out",
-            )
-        if any(folder.iterdir()) and not _unfinished(folder):
-            raise OutputError(f"{shown(folder)} is not empty", "a new or empty folder", "choose another --out")
+        _check_content(folder, resume)
         _check_writable(folder)
     except OSError as error:
         with contextlib.suppress(OSError):
             folder.rmdir()
-        raise OutputError(
-            f"cannot make the folder {shown(folder)}: {(error.strerror or str(error)).lower()}",
-            "a place that may be written to",
-            "choose another --out",
-        ) from error
+        raise _unmade(folder, error.strerror or str(error)) from error
     return folder
+
+
+def _check_kind(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{shown(folder)} is a file", "a new or empty folder", "choose another --out")
+
+
+def _check_content(folder: Path, resume: bool) -> None:
+    """Raises `OutputError` where a run cannot stand in a folder for what is in it, leavings of killed ones aside."""
+    if (folder / REPORT).exists() and resume:
+        raise OutputError(f"the run in {shown(folder)} is finished", "one that was cut short", "choose another --out")
+    if _unfinished(folder) and not resume:
+        raise OutputError(
+            f"{shown(folder)} holds a training that was cut short",
+            "a new or empty folder",
+            "add --resume to go on with it, or choose another --out",
+        )
+    half = (folder / BEGUN).exists() and not (folder / REPORT).exists()
+    if not _unfinished(folder) and any(
+        not (entry.name.endswith(HALF) or (half and entry.name in FILES)) for entry in folder.iterdir()
+    ):
+        raise OutputError(f"{shown(folder)} is not empty", "a new or empty folder", "choose another --out")
+
+
+def _unmade(folder: Path, reason: str) -> OutputError:
+    return OutputError(
+        f"cannot make the folder {shown(folder)}: {reason.lower()}",
+        "a place that may be written to",
+        "choose another --out",
+    )
 
 
 def _tidy(folder: Path) -> None:
@@ -274,13 +254,12 @@ def _next_free(title: str) -> Path:
     for left in _runs(title):
         sweep(left, ABANDONED)
     number = 1
+    _check_runs()
     while True:
         folder = Path("runs") / f"{title}-{number}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            if Path("runs").exists() and not Path("runs").is_dir():
-                raise OutputError("`runs` is a file", "a folder for the runs", "rename it, or say --out") from None
             number += 1
         except OSError as error:
             raise OutputError(
@@ -290,6 +269,11 @@ def _next_free(title: str) -> Path:
             ) from error
         else:
             return folder
+
+
+def _check_runs() -> None:
+    if Path("runs").exists() and not Path("runs").is_dir():
+        raise OutputError("`runs` is a file", "a folder for the runs", "rename it, or say --out")
 
 
 def _check_writable(folder: Path) -> None:

@@ -22,7 +22,7 @@ from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
 from kopal.errors import TogetherError, UsageError
 from kopal.features import Backbone, Photos, read
 from kopal.fit import scratch, tune
-from kopal.fit.backbones import backbone_of, nets_of, starts_frozen
+from kopal.fit.backbones import backbone_of, starts_frozen
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
 from kopal.fit.heads.learn import learn
@@ -144,10 +144,6 @@ def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
 def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A pretrained net that goes on learning, from a head on its frozen features; parts and scores as from pixels."""
     require_torch()
-    if len(nets_of(recipe)) > 1:
-        raise UsageError(
-            f"--tune {recipe.tune} with --net {recipe.net}", "one net", "name the one that is to go on learning"
-        )
     backbone = backbone_of(
         replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights), around.download, log
     )
@@ -205,10 +201,6 @@ def read_in_parts(
     recipe: Recipe, geometry: Geometry, dataset: Dataset, around: Circumstances, log: Log
 ) -> tuple[PixelPhotos, tuple[LedgerRow, ...], Audit]:
     """The photos at one geometry, in the parts that a net learns from, validates on and is measured on."""
-    if recipe.head != Recipe.head:
-        refuse_head(recipe)
-    if recipe.features != Recipe.features:
-        refuse_int8(recipe)
     with (
         closing(Store(cache_folder(), pixel_context(geometry), "|u1")) if around.cache else nullcontext() as store,
         album(geometry, around.cache) as looks,
@@ -249,12 +241,6 @@ def _held_scores(net: Net, weights: Weights, photos: PixelPhotos) -> NDArray[np.
 
 def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances, log: Log) -> Keeping:
     """Where this training is kept, and the one to go on with: process 0 reads it, all of them get it."""
-    if around.every and recipe.settled:
-        raise UsageError(
-            "checkpoints within an epoch together with --settled, which compares whole epochs",
-            "one of the two",
-            "leave out --checkpoint-every: the end of every epoch is kept anyway",
-        )
     identity = {
         **used_knobs(recipe),
         "engine": engine_of(recipe),

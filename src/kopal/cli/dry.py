@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from kopal.cli.aside import telling
@@ -16,7 +17,9 @@ from kopal.recipes import Recipe
 from kopal.ways import used_knobs
 
 
-def dry_run(dataset: Dataset, recipe: Recipe, cache: bool, as_json: bool) -> None:
+def dry_run(
+    dataset: Dataset, out: Path | None, recipe: Recipe, cache: bool, as_json: bool, resume: bool, every: int
+) -> None:
     """Show it, as text or as JSON. Nothing is trained, and nothing written."""
     nouns: list[object] = []
     with telling(as_json) as log:
@@ -25,7 +28,7 @@ def dry_run(dataset: Dataset, recipe: Recipe, cache: bool, as_json: bool) -> Non
             nouns.append(noun)
             log(noun)
 
-        rehearse(dataset, recipe, cache, note)
+        rehearse(dataset, recipe, cache, note, out, resume, every)
     if not as_json:
         say("a dry run: nothing was trained, and nothing written")
         return

@@ -70,15 +70,18 @@ def train(
     from kopal.cli.training import Manner, run_training
     from kopal.datasets import open_dataset
     from kopal.recipes import recipe
+    from kopal.repeat import again
     from kopal.review import reviewed
-    from kopal.run import recipe_of
 
     knobs = {name: value for name, value in said.items() if name not in NOT_OF_RECIPES}
-    base = recipe_of(like) if like else None
-    made = recipe(effort, like=base, seed=seed, balance=balance or None, unknown=unknown, **knobs)
+    base = again(like, said["weights"]) if like else None
+    then = base.recipe if base else None
+    made = recipe(effort, like=then, seed=seed, balance=balance or None, unknown=unknown, **knobs)
     manner = Manner(not no_cache, as_json, quiet, dry_run)
 
     def opened() -> Dataset:
+        if base:
+            return base.opened(data, labels_from, group, review)
         dataset = open_dataset(data, labels_from, group)
         return reviewed(dataset, review) if review else dataset
 

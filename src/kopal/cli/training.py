@@ -47,7 +47,7 @@ def run_training(
     The data are opened once it is known that the options fit together.
     """
     if fine_tunes(recipe):
-        _refuse_unfit(said)
+        _refuse_unfit(said, recipe)
     elif starts_from_imagenet(recipe):
         _refuse_idle(said)
     elif said["download"]:
@@ -62,15 +62,17 @@ def run_training(
         refuse_int8(recipe)
     if said["max_restarts"] is not None and not said["nproc"]:
         raise UsageError("--max-restarts without --nproc", "both: it starts several processes again", "add --nproc 2")
+    if said["nproc"]:
+        # What is wrong with the command is better said once, and before the seconds that the processes take to start.
+        _check_engine(recipe)
     if manner.dry:
-        dry_run(opened(), recipe, manner.cache, manner.as_json)
+        every = said["checkpoint_every"] or 0
+        dry_run(opened(), out, recipe, manner.cache, manner.as_json, bool(said["resume"]), every)
     elif said["preview"]:
         _preview(opened(), recipe, said["preview"])
     elif said["nproc"]:
         from kopal.cli.launch import launch
 
-        # What is wrong with the command is better said once, and before the seconds that the processes take to start.
-        _check_engine(recipe)
         opened()
         return launch(said["nproc"], said["max_restarts"] or 0)
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -162,14 +164,15 @@ def _refuse_idle(said: dict[str, Any]) -> None:
         )
 
 
-def _refuse_unfit(said: dict[str, Any]) -> None:
-    """Raises `UsageError` for options of learning from pixels that fine-tuning does not have."""
-    unfit = [option(name) for name in (*NOT_OF_TUNING, "nproc") if said[name] is not None]
+def _refuse_unfit(said: dict[str, Any], recipe: Recipe) -> None:
+    """Raises `UsageError` for options of learning from pixels that fine-tuning does not have, said or with --like."""
+    kept = [name for name in NOT_OF_TUNING if said[name] is None and getattr(recipe, name) != getattr(Recipe, name)]
+    unfit = [option(name) for name in (*NOT_OF_TUNING, "nproc") if said[name] is not None or name in kept]
     if unfit:
         raise UsageError(
-            f"{', '.join(unfit)} together with --tune {said['tune']}",
+            f"{', '.join(unfit)} together with --tune {recipe.tune}",
             "options of fine-tuning: the net has its size, weights and norms already, and one process trains it",
-            f"leave {'them' if len(unfit) > 1 else 'it'} out",
+            f"leave {'them' if len(unfit) > 1 else 'it'} out{', and --like that brings them along' if kept else ''}",
         )
 
 

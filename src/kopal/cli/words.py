@@ -90,7 +90,7 @@ HELP = {
     "or a regular expression with one group, or one named label.",
     "--group": "What photos have in common that no split may separate, such as one animal or patient: a column of "
     "the table, or a regular expression with one group, searched for in the path.",
-    "--like": "Repeat the recipe of this run folder; options given besides override it.",
+    "--like": "Repeat the command that made this run folder, on these photos; options given besides override it.",
     "--dry-run": "Show what was found, the plan and what it would take; train and write nothing.",
     "--csv": "Write a table to this file as well.",
     "net": "A net's name; without one, all nets.",

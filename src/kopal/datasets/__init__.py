@@ -59,9 +59,9 @@ def open_dataset(data: Data, labels_from: str | None = None, group: str | None =
             raise UsageError("labels_from or group with a set that has its labels", "photos whose paths say more")
         return data if isinstance(data, Dataset) else replace(NAMED[data](), origin=data)
     if not isinstance(data, str | os.PathLike):
-        return from_pairs(data, reading)
+        return replace(from_pairs(data, reading), reading=reading)
     kind = from_table if is_table(data) else from_archive if is_archive(data) else from_folder
-    return replace(kind(data, reading), origin=str(Path(data)))
+    return replace(kind(data, reading), origin=str(Path(data)), reading=reading)
 
 
 def expand_archives(paths: list[str]) -> Iterator[str | Packed]:

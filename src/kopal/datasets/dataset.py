@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kopal.arrays import Labels
+from kopal.datasets.reading import Reading
 from kopal.errors import DataError
 
 Part: TypeAlias = Literal["train", "calibration", "test"]
@@ -71,7 +72,8 @@ class Dataset:
 
     `title` names the set on screen and in file names, `notes` tells its owner what was left aside. `groups[i]`, if the
     owner said so, is what the photo shares with others, an animal, a patient, a film; None with none. `origin` is what
-    the set was opened by, as it was typed: a path, with which a folder's names begin, or a name of `NAMED`.
+    the set was opened by, as it was typed: a path, with which a folder's names begin, or a name of `NAMED`. `reading`
+    is how it was read, `review` the name of the list by which photos were then left out or given another class.
     """
 
     title: str
@@ -83,6 +85,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     groups: tuple[str | None, ...] = ()
     origin: str = ""
+    reading: Reading = Reading()  # noqa: RUF009 - frozen
+    review: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -120,6 +124,8 @@ class Dataset:
             self.notes,
             tuple(self.groups[index] for index in indices) if self.groups else (),
             self.origin,
+            self.reading,
+            self.review,
         )
 
 

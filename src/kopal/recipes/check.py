@@ -12,6 +12,7 @@ from kopal.recipes.knobs import (
     Augmentation,
     Decay,
     Device,
+    Effort,
     Engine,
     HeadName,
     Init,
@@ -26,6 +27,7 @@ from kopal.recipes.knobs import (
 _TUNE = re.compile(r"head|all|gradual|last:[1-9]\d{0,3}")
 
 _CHOICES: dict[str, Any] = {
+    "effort": Effort,
     "head": HeadName,
     "features": Numbers,
     "engine": Engine,
@@ -41,11 +43,13 @@ _CHOICES: dict[str, Any] = {
 
 _LEAST: dict[str, float] = {
     "seed": 0,
+    "folds": 2,
     "image_size": 0,
     "epochs": 0,
     "budget": 0,
     "patience": 0,
     "settled": 0,
+    "rate": 0,
     "batch": 0,
     "momentum": 0,
     "penalty": 0,
@@ -55,6 +59,7 @@ _LEAST: dict[str, float] = {
     "warmup": 0,
 }
 _PROMISES = {"coverage": (0.5, 0.999), "max_error": (0.0001, 0.5)}
+_ABOVE_ZERO = ("search_tolerance", "final_tolerance")
 _BELOW_ONE = {
     "momentum": "with 1 the steps would only ever grow",
     "smoothing": "with 1 nothing would be left of the label",
@@ -98,6 +103,13 @@ def _check_ranges(made: Recipe) -> None:
     for knob, value in _LEAST.items():
         if not value <= getattr(made, knob) < float("inf"):
             raise UsageError(f"{knob} {getattr(made, knob)}", f"{value:g} or more")
+    for knob in _ABOVE_ZERO:
+        if not 0 < getattr(made, knob) < float("inf"):
+            raise UsageError(f"{knob} {getattr(made, knob)}", f"a number above 0, such as {getattr(Recipe, knob):g}")
+    if not made.penalties or not all(0 < penalty < float("inf") for penalty in made.penalties):
+        raise UsageError(
+            f"penalties {list(made.penalties)}", "one or more numbers above 0, the strongest first, such as [1, 0.1]"
+        )
     for knob, (least, most) in _PROMISES.items():
         if getattr(made, knob) and not least <= getattr(made, knob) <= most:
             raise UsageError(f"{knob} {getattr(made, knob):g}", f"from {least:g} to {most:g}; or 0, to promise nothing")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from kopal.errors import UsageError
@@ -53,15 +54,12 @@ TUNED_BY_SGD: dict[str, Any] = {"rate": 0.001, "penalty": 1e-4}
 
 
 def recipe(effort: str | None = None, *, net: str | None = None, like: Recipe | None = None, **knobs: Any) -> Recipe:
-    """The recipe for an effort (balanced, unsaid), with what the user said on top; a knob that is None keeps its
-    default, or what it is in the recipe `like`, which a said effort changes too.
+    """The recipe for an effort (balanced, unsaid), with what the user said on top; a knob that is None is not said.
 
-    `rate` may be "auto", `budget` a duration such as "10m". Raises `UsageError` for what is unknown or out of range.
+    With `like` whatever the owner of that recipe said is said first, so that what is said besides brings its own
+    defaults along. `rate` may be "auto", `budget` a duration such as "10m". Raises `UsageError` for what is unknown or
+    out of range.
     """
-    if effort is None and like is None:
-        effort = "balanced"
-    if effort is not None and effort not in EFFORTS:
-        raise UsageError(f"unknown effort {effort!r}", f"one of: {', '.join(EFFORTS)}", "choose one of these")
     unknown = sorted(set(knobs) - {field.name for field in fields(Recipe)})
     if unknown:
         raise UsageError(f"unknown knobs {', '.join(unknown)}", "the fields of kopal.Recipe")
@@ -74,22 +72,52 @@ def recipe(effort: str | None = None, *, net: str | None = None, like: Recipe | 
         raise UsageError(f"batch {said['batch']}", "1 or more")
     if "budget" in said:
         said["budget"] = duration(said["budget"])
-        # Only the time ends a training that has a budget and no number of epochs.
-        said.setdefault("epochs", 0)
     if like is not None:
-        of_effort = {**EFFORTS[effort], "effort": effort} if effort else {}
-        return checked(replace(like, **{**of_effort, **said}))
-    usual = {**PER_NET.get(said.get("net", ""), {}), **EFFORTS[effort or ""]}
-    if effort == "best" and said.get("tune", "head") == "head" and said.get("weights", "auto") in ("auto", "imagenet"):
-        usual["net"] = SIDE_BY_SIDE
+        effort, said = effort or like.effort, {**_said(like), **said}
+    return _made(effort or "balanced", said)
+
+
+def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
+    """The recipe that a run keeps; knobs that it lacks, since it did not learn that way, are as its effort has them.
+
+    Raises `UsageError`.
+    """
+    found = Recipe.from_json(value)
+    said = {knob: getattr(found, knob) for knob in value if knob != "effort"}
+    return _made(found.effort, said)
+
+
+def _made(effort: str, said: dict[str, Any]) -> Recipe:
+    return checked(Recipe(**{**_defaults(effort, said), "effort": effort, **said}))
+
+
+def _defaults(effort: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What an effort stands for beside what was said, where it is not what every recipe has."""
+    usual = dict(EFFORTS.get(effort, {}))
     if said.get("tune", "head") != "head":
         # Efforts are about nets and folds here, and about how long it may go on.
         usual |= TUNED | ({"epochs": 12} if effort == "best" else {"epochs": 5} if effort == "quick" else {})
         usual |= TUNED_BY_SGD if said.get("optimiser") == "sgd" else {}
         usual |= {"penalty": 0.0} if said.get("optimiser") == "adam" else {}
     else:
-        usual |= ADAPTIVE.get(said.get("optimiser", ""), {})
-    return checked(Recipe(**{**usual, "effort": effort, **said}))
+        usual = {**PER_NET.get(said.get("net", ""), {}), **usual, **ADAPTIVE.get(said.get("optimiser", ""), {})}
+        if effort == "best" and said.get("weights", "auto") in ("auto", "imagenet"):
+            usual["net"] = SIDE_BY_SIDE
+    if said.get("budget"):
+        # Only the time ends a training that has a budget and no number of epochs.
+        usual["epochs"] = 0
+    return usual
+
+
+def _said(made: Recipe) -> dict[str, Any]:
+    """What the owner of a recipe must have said besides its effort: whatever is not as it would be unsaid."""
+    every = tuple(field.name for field in fields(Recipe) if field.name != "effort")
+    said: dict[str, Any] = {}
+    # What is usual for the later ones depends on the earlier.
+    for knobs in (("tune", "weights", "budget"), ("net", "optimiser"), every):
+        usual = {knob: getattr(Recipe, knob) for knob in knobs} | _defaults(made.effort, said)
+        said |= {knob: getattr(made, knob) for knob in knobs if getattr(made, knob) != usual[knob]}
+    return said
 
 
 def duration(said: str | float) -> float:

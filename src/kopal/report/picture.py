@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from kopal import images
 from kopal.datasets import Source
 from kopal.images import Geometry
-from kopal.run import Answers
+from kopal.run_tables import Answers
 
 COLUMNS = 6
 RIGHT, WRONG = "#1a7f37", "#b42318"
