@@ -41,7 +41,8 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
         found = f"{told['damaged']} damaged, deleted, to be computed again" if told["damaged"] else "all sound"
         yield f"{shown(folder)}: checked {told['checked']} rows, {found}"
     elif "removed" in told:
-        yield f"{shown(folder)}: {told['removed']} rows deleted, {_size(told['freed'])} freed, {_size(told['bytes'])} left"
+        freed, left = _size(told["freed"]), _size(told["bytes"])
+        yield f"{shown(folder)}: {told['removed']} rows deleted, {freed} freed, {left} left"
     elif "freed" in told:
         yield f"freed {_size(told['freed'])} in {shown(folder)}"
         if told["weights"]:

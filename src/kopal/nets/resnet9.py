@@ -2,8 +2,9 @@
 
 The shape is David Page's from the DAWNBench races (https://github.com/davidcpage/cifar10-fast): four stages of one
 convolution, three of them halving the sides by max-pooling, and a residual pair after the second and the fourth. He
-starts with 64 channels; here it is 32, a quarter of the work, which two CPU cores do in seconds an epoch. The norm comes
-before the pooling: the other way round a step takes 0.88 of the time, but what 14 minutes make of CIFAR-10 is no better.
+starts with 64 channels; here it is 32, a quarter of the work, which two CPU cores do in seconds an epoch. The norm
+comes before the pooling: the other way round a step takes 0.88 of the time, but what 14 minutes make of CIFAR-10 is no
+better.
 """
 
 from __future__ import annotations
