@@ -20,6 +20,8 @@ def cared_for(action: str | None, most: str | None, clear: bool) -> dict[str, An
     if most is not None and action != "prune":
         raise UsageError("--max without prune", "how large to prune it to", f"kopal cache prune --max {shown(most)}")
     folder = store.cache_folder()
+    if folder == store.NOWHERE:
+        raise UsageError("no cache is kept: there is no home folder", "a place for it", "set KOPAL_CACHE to a folder")
     told: dict[str, Any] = {"folder": str(folder)}
     if clear:
         return told | {"freed": store.clear(folder), "weights": _weights(folder)}
@@ -41,7 +43,8 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
         found = f"{told['damaged']} damaged, deleted, to be computed again" if told["damaged"] else "all sound"
         yield f"{shown(folder)}: checked {told['checked']} rows, {found}"
     elif "removed" in told:
-        yield f"{shown(folder)}: {told['removed']} rows deleted, {_size(told['freed'])} freed, {_size(told['bytes'])} left"
+        freed, left = _size(told["freed"]), _size(told["bytes"])
+        yield f"{shown(folder)}: {told['removed']} rows deleted, {freed} freed, {left} left"
     elif "freed" in told:
         yield f"freed {_size(told['freed'])} in {shown(folder)}"
         if told["weights"]:
