@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import random
 import struct
@@ -19,9 +20,11 @@ from pathlib import Path
 import pytest
 
 from conftest import CLASSES, make_photos
-from kopal.datasets import Dataset, open_dataset
+from kopal.datasets import Dataset, Packed, expand_archives, open_dataset
 from kopal.datasets.archive import inner_path
-from kopal.errors import DataError, UsageError
+from kopal.datasets.folder import FolderTree
+from kopal.datasets.tree import Entry
+from kopal.errors import DataError, UnreadableImage, UsageError
 from kopal.run import Run
 from packed import KINDS, Content, files, pack
 
@@ -270,3 +273,46 @@ def test_train_and_evaluate_take_an_archive(
     code, _, err = kopal("train", "photos.zip")
     assert code == 2
     assert "error: photos.zip is damaged" in err
+
+
+def test_a_bad_archive_among_photos_is_a_row_with_its_reason_and_the_rest_is_answered(
+    kopal: Callable[..., tuple[int, str, str]], trained: Run, photos: Path, tmp_path: Path
+) -> None:
+    bad, one, folder, csv = tmp_path / "bad.zip", photos / CLASSES[0] / "1.jpg", photos / CLASSES[1], tmp_path / "o.csv"
+    whole = pack(tmp_path / "stored.zip", {"1.jpg": one.read_bytes()})
+    for content, reason in ((b"text", "is no zip, tar or gzipped tar"), (whole.read_bytes()[:5000], "is damaged")):
+        bad.write_bytes(content)
+        arguments = ("predict", trained.model, one, bad, whole, folder)
+        code, out, err = kopal(*arguments, "--csv", csv)
+        assert code == 1
+        rows = [line.split("\t") for line in out.splitlines()]
+        assert [row[0] for row in rows[:3]] == [str(one), str(bad), f"{whole}/1.jpg"]
+        assert rows[1][1] == "unreadable"
+        assert reason in rows[1][2]
+        assert len(rows) == 3 + 8
+        assert "1 of 11 files could not be read" in err
+        assert len(csv.read_text(encoding="utf-8").splitlines()) == 1 + 11
+        code, out, _ = kopal(*arguments, "--json")
+        assert code == 1
+        assert [reason in answer.get("unreadable", "") for answer in json.loads(out)[:3]] == [False, True, False]
+
+
+def test_a_folder_that_cannot_be_listed_does_not_take_the_rest_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("locked", "open"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").touch()
+    listed = FolderTree.entries
+
+    def entries(tree: FolderTree, folder: str) -> list[Entry]:
+        if folder.endswith("locked"):
+            raise UsageError(f"cannot list the folder {folder}: permission denied")
+        return listed(tree, folder)
+
+    monkeypatch.setattr(FolderTree, "entries", entries)
+    locked, photo = expand_archives([str(tmp_path / "locked"), str(tmp_path / "open")])
+    assert photo == str(tmp_path / "open" / "1.jpg")
+    assert isinstance(locked, Packed)
+    with pytest.raises(UnreadableImage, match="permission denied"):
+        locked.read()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from kopal.datasets import Dataset, expand, from_folder
-from kopal.datasets.tree import natural
+from kopal.datasets.folder import FolderTree
+from kopal.datasets.tree import Entry, natural, walk
 from kopal.errors import DataError, UnreadableImage, UsageError
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="names that only Linux keeps apart")
@@ -206,6 +207,49 @@ def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
         ("c/2", "c"),
         ("c/deep/3", "c"),
     }
+
+
+class Deep:
+    """So many folders, each within the other, and a photo in the last."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+
+    def entries(self, folder: str) -> list[Entry]:
+        last = int(folder) == self.depth
+        return [Entry("photo" if last else "folder", str(int(folder) + 1), not last)]
+
+    def identity(self, folder: str) -> str:
+        return folder
+
+
+def test_folders_may_lie_in_one_another_deeper_than_pythons_calls() -> None:
+    depth = 5 * sys.getrecursionlimit()
+    assert list(walk(Deep(depth), "0")) == [str(depth + 1)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a path cannot be that long")
+def test_a_photo_in_more_than_a_thousand_folders_is_found_to_train_and_to_predict(tmp_path: Path) -> None:
+    root = put(tmp_path, "a/1", "b/1")
+    here = str(root / "a")
+    try:
+        for _ in range(1100):
+            here += "/d"
+            os.mkdir(here)
+        assert len(from_folder(root)) == 2, "empty folders hold nothing"
+        Path(here, "2").touch()
+        assert sorted(map(os.path.basename, from_folder(root).names)) == ["1", "1", "2"]
+        assert f"{here}/2" in list(expand([str(root)]))
+    finally:  # pytest's own way to delete it calls itself for every folder
+        Path(here, "2").unlink(missing_ok=True)
+        os.removedirs(here)
+
+
+def test_a_folder_that_cannot_be_reached_is_one_short_error() -> None:
+    for ask in (FolderTree().entries, FolderTree().identity):
+        with pytest.raises(UsageError, match="cannot list the folder") as caught:
+            ask("d/" * 5000)
+        assert len(str(caught.value)) < 700
 
 
 @POSIX

@@ -104,6 +104,14 @@ def test_a_photo_that_is_named_and_not_there_is_a_row_of_the_ledger_and_none_at_
     assert "none of the 2 files in metadata.csv is there" in fails(tmp_path)
 
 
+@pytest.mark.parametrize("odd", [".", "./", "/", "..", "sub/..", "\\"])
+def test_a_path_that_names_a_folder_is_a_photo_that_cannot_be_read(tmp_path: Path, odd: str) -> None:
+    dataset = open_dataset(put(tmp_path, {**PHOTOS, "metadata.csv": f"{METADATA}{odd},dog\n"}))
+    assert len(dataset) == 3
+    with pytest.raises(UnreadableImage):
+        dataset.read(2)
+
+
 def test_an_error_in_metadata_names_the_line(tmp_path: Path) -> None:
     assert "metadata.csv, line 3 has no label" in fails(
         put(tmp_path, {**PHOTOS, "metadata.csv": METADATA.replace("dog", "")})

@@ -19,9 +19,9 @@ from kopal.errors import ModelFileError, UsageError
 from kopal.pipeline import train
 from kopal.recipes import Recipe, recipe
 from kopal.run import Run
-from kopal.trust.conformal import fit_sets
+from kopal.trust.conformal import coverage_band, fit_sets
 from kopal.trust.promise import Promise, make_promise, unsure
-from kopal.trust.promise_check import check_coverage, check_floor, check_on_halves
+from kopal.trust.promise_check import check_coverage, check_floor, check_on_halves, effective
 from kopal.trust.selective import Floor
 
 Kopal = Callable[..., tuple[int, str, str]]
@@ -109,6 +109,98 @@ def test_without_a_test_part_half_of_the_photos_check_the_other() -> None:
     few = check_on_halves(make_promise(probabilities[:24], labels[:24], 0.95), probabilities[:24], labels[:24])
     assert few
     assert (few.n, few.calibrated_on, few.too_few) == (5, 19, 0)
+
+
+def of_patients(patients: int, each: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities, labels, groups: how surely a photo shows its class is mostly a matter of the patient."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(patients), each)
+    labels = rng.integers(0, 2, len(groups))
+    evidence = rng.normal(1.0, 1.0, patients)[groups] + rng.normal(0, 0.3, len(groups))
+    right = 1 / (1 + np.exp(-2 * evidence))
+    probabilities = np.where(labels[:, None] == [0, 1], right[:, None], 1 - right[:, None])
+    return probabilities.astype(np.float32), labels, groups
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_stands_on_both_halves(seed: int) -> None:
+    probabilities, labels, groups = of_patients(31, 7, seed)
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    probabilities, labels, groups = probabilities[shuffled], labels[shuffled], 1000 - 3 * groups[shuffled]
+    check = check_on_halves(make_promise(probabilities, labels, 0.9), probabilities, labels, seed, groups)
+    assert check
+    assert (check.n, check.calibrated_on) == (7 * 15, 7 * 16)
+    assert check_on_halves(make_promise(probabilities, labels, 0.9), probabilities, labels, seed).n == 109  # type: ignore[union-attr]
+
+
+def test_of_whole_groups_the_band_is_as_wide_as_it_must_be_and_of_photos_alone_as_before() -> None:
+    found: dict[bool, list[bool]] = {True: [], False: []}
+    for seed in range(200):
+        probabilities, labels, groups = of_patients(40, 20, seed)
+        made = make_promise(probabilities, labels, 0.8)
+        check = check_on_halves(made, probabilities, labels, seed, groups)
+        assert check
+        side = np.random.default_rng(seed).permutation(40)[groups] < 20
+        narrow = coverage_band(fit_sets(probabilities[side], labels[side], "lac"), 0.8, labels[~side])
+        found[True].append(check.band[0] <= check.found <= check.band[1])
+        found[False].append(narrow[0] <= check.found <= narrow[1])
+        assert check_on_halves(made, probabilities, labels, seed, np.arange(800)) == check_on_halves(
+            made, probabilities, labels, seed
+        )
+    assert np.mean(found[True]) >= 0.95
+    assert np.mean(found[False]) < 0.8, "as many independent photos would be a narrower band than whole groups keep to"
+
+
+def test_halves_of_whole_groups_are_right_where_halves_of_single_photos_flatter() -> None:
+    errors: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(60):
+        probabilities, labels, groups = of_patients(20, 20, seed)
+        fresh, fresh_labels, _ = of_patients(400, 1, 1000 + seed)
+        promise = make_promise(probabilities, labels, 0.8)
+        truth = check_coverage(promise, fresh, fresh_labels)
+        assert truth
+        for whole in (True, False):
+            check = check_on_halves(promise, probabilities, labels, seed, groups if whole else None)
+            assert check
+            errors[whole].append(check.found)
+    # Single photos of known patients are covered as promised every time, as if other patients were no risk.
+    assert np.std(errors[False]) < 0.04
+    assert np.std(errors[True]) > 2 * np.std(errors[False])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "speaks"),
+    [
+        ([400], False),
+        ([200, 200], False),
+        ([40] * 8, False),  # nine groups are the fewest for 0.9
+        ([40] * 20, True),
+        ([2000, *[1] * 20], False),
+        ([4, 4, 4], False),
+        ([2, 2, 2], True),  # too few whatever their groups, and that is said
+        ([1] * 400, True),
+    ],
+)
+def test_where_too_few_groups_are_left_nothing_is_said(sizes: list[int], speaks: bool) -> None:
+    probabilities, labels = drawn(sum(sizes))
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    check = check_on_halves(make_promise(probabilities, labels, 0.9), probabilities, labels, 0, groups)
+    assert (check is not None) == speaks
+
+
+def test_in_each_class_whose_own_threshold_it_is_the_groups_must_be_enough() -> None:
+    probabilities, labels = drawn(400, classes=2)
+    made = make_promise(probabilities, labels, 0.9, "by-class")
+    alone = np.arange(400)
+    assert check_on_halves(made, probabilities, labels, 0, alone)
+    assert check_on_halves(made, probabilities, labels, 0, np.where(labels == 0, alone % 4, alone)) is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"), [([1] * 7, 7), ([20] * 10, 10), ([100, 1], 1), ([2, 1, 1], 2), ([0, 3], 1), ([], 0)]
+)
+def test_the_effective_number_of_photos_is_kishs(sizes: list[int], count: int) -> None:
+    assert effective(np.array(sizes, np.int64)) == count
 
 
 def test_with_too_few_photos_it_is_said_that_only_all_classes_are_honest() -> None:

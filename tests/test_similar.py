@@ -161,6 +161,34 @@ def test_the_command_prints_similarity_class_and_path(kopal: Kopal, photos: Path
     assert out.split(f"\n{query}\n")[1] == kopal("similar", photos, query, "--top", 3)[1].split(f"\n{query}\n")[1]
 
 
+def test_a_flat_folder_is_read_as_it_is_or_with_the_labels_of_its_names(
+    kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("flat").mkdir()
+    for place, name in enumerate(CLASSES[1:]):
+        for letter in "ab":
+            shutil.copy(photos / name / f"{ord(letter) - 96}.jpg", f"flat/{letter}{place}.jpg")
+    code, out, err = kopal("similar", "flat", "flat/a1.jpg", "--top", 3, "--out", "page.html")
+    assert code == 0, err
+    rows = out.split("\nflat/a1.jpg\n")[1].splitlines()[:3]
+    assert rows[0].split() == ["1.000", "flat/a1.jpg", "(the", "same", "file)"]
+    assert all(row.split()[1].startswith("flat/") for row in rows)
+    assert 'alt="flat/a1.jpg"' in Path("page.html").read_text(encoding="utf-8")
+    code, out, err = kopal("similar", "flat", "flat/a1.jpg", "--labels-from", "prefix")
+    assert code == 0, err
+    assert "1.000  a  flat/a1.jpg" in out
+    code, out, err = kopal("features", "flat", "--out", "flat.csv")
+    assert code == 0, err
+    assert "flat: 4 files without classes" in out
+    assert Path("flat.csv").read_text(encoding="utf-8").splitlines()[1].startswith("flat/a0.jpg,,0,train,")
+    assert kopal("similar", "digits", "digits/00042", "--top", 1)[0] == 0
+    Path("none").mkdir()
+    code, _, err = kopal("similar", "none", "flat/a1.jpg")
+    assert code == 2
+    assert "no photos in none" in err
+
+
 def test_json_is_for_scripts_and_an_unreadable_query_ends_with_1(kopal: Kopal, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     code, out, _ = kopal("similar", photos, photos / CLASSES[0] / "2.jpg", tmp_path / "broken.jpg", "--json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -353,7 +354,7 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path, version: in
     assert len((tmp_path / store.FILE).read_bytes()) == len(content)
 
 
-@pytest.mark.parametrize("trouble", ["a file", "no store", "damaged", "no room"])
+@pytest.mark.parametrize("trouble", ["a file", "no store", "damaged", "no room", "no home"])
 def test_a_cache_that_cannot_be_used_costs_one_line_and_not_the_training(
     trouble: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,6 +365,8 @@ def test_a_cache_that_cannot_be_used_costs_one_line_and_not_the_training(
     elif trouble == "no store":
         folder.mkdir()
         (folder / store.FILE).write_bytes(b"no database" * 1000)
+    elif trouble == "no home":
+        homeless(monkeypatch)
     elif trouble == "damaged":
         session(folder, some(0, 300))
         content = bytearray((folder / store.FILE).read_bytes())
@@ -377,6 +380,33 @@ def test_a_cache_that_cannot_be_used_costs_one_line_and_not_the_training(
     assert len(told) == 1
     assert "\n" not in told[0]
     assert run.report.n == 24
+
+
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user as containers have them: neither a variable nor an entry of the system says where they are at home."""
+    for name in ("KOPAL_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+
+
+def test_without_a_home_folder_doctor_says_so_and_cache_how_to_have_one(
+    kopal: Kopal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homeless(monkeypatch)
+    code, out, err = kopal("doctor")
+    assert code == 0, err
+    assert "none is kept: there is no home folder (see KOPAL_CACHE)" in out
+    code, out, err = kopal("cache")
+    assert (code, out) == (2, "")
+    assert "no home folder" in err
+    assert "KOPAL_CACHE" in err
+    monkeypatch.setenv("XDG_CACHE_HOME" if sys.platform != "win32" else "LOCALAPPDATA", str(tmp_path))
+    if sys.platform != "darwin":
+        assert tmp_path in store.cache_folder().parents
 
 
 def no_room(*_: object) -> None:

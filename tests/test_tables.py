@@ -6,7 +6,11 @@ import codecs
 import csv
 import io
 import sys
+from datetime import date
+from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -250,6 +254,85 @@ def test_parquet_is_read_where_pyarrow_is_there(folder: Path) -> None:
     assert "row 2 has no label" in fails(folder / "gap.parquet")
     (folder / "broken.parquet").write_bytes(b"PAR1" + bytes(50))
     assert "no Parquet file, or damaged" in fails(folder / "broken.parquet")
+
+
+def binding(kind: str) -> Any:
+    """A column of a kind that binds the first two photos, and the other two."""
+    arrow = pytest.importorskip("pyarrow")
+    days = [date(2024, 1, 1)] * 2 + [date(2024, 1, 2)] * 2
+    if kind == "string_view" and not hasattr(arrow, "string_view"):
+        pytest.skip("this pyarrow has no string_view")
+    return {
+        "date": lambda: arrow.array(days),
+        "timestamp": lambda: arrow.array([1, 1, 2, 2], arrow.timestamp("ns")),
+        "with its zone": lambda: arrow.array([1, 1, 2, 2], arrow.timestamp("us", "UTC")),
+        "time": lambda: arrow.array([1, 1, 2, 2], arrow.time64("us")),
+        "decimal": lambda: arrow.array([Decimal("1.50")] * 2 + [Decimal("2.50")] * 2),
+        "string_view": lambda: arrow.array(list("aabb"), arrow.string_view()),
+        "large_string": lambda: arrow.array(list("aabb"), arrow.large_string()),
+        "category": lambda: arrow.array(list("aabb")).dictionary_encode(),
+        "truth": lambda: arrow.array([True, True, False, False]),
+    }[kind]()
+
+
+KINDS = ("date", "timestamp", "with its zone", "time", "decimal", "string_view", "large_string", "category", "truth")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_binds_photos_or_names_their_class_in_parquet_is_read_whatever_its_type(folder: Path, kind: str) -> None:
+    column = binding(kind)
+    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    path = folder / "set.parquet"
+    parquet.write_table(arrow.table({"path": FILES, "label": LABELS, "group": column, "seen": column}), path)
+    for dataset in (open_dataset(path), open_dataset(path, group="seen")):
+        first, second, third, fourth = dataset.groups
+        assert first == second != third == fourth
+        assert None not in dataset.groups
+    parquet.write_table(arrow.table({"path": FILES, "label": column}), path)
+    assert open_dataset(path).labels in ((0, 0, 1, 1), (1, 1, 0, 0))
+
+
+def test_a_column_of_parquet_that_is_no_text_is_refused_by_name_and_type_where_it_is_asked_for(folder: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = folder / "set.parquet"
+    plain = {"path": arrow.array(FILES), "label": arrow.array(LABELS)}
+    broken = arrow.array([b"\xff"] * 4, arrow.binary()).view(arrow.string())
+    odd = {
+        "of type binary": arrow.array([b"x"] * 4),
+        "of type struct<bytes: binary>": arrow.array([{"bytes": b"x"}] * 4),
+        "of type list<": arrow.array([["x"]] * 4),
+        "text that is not UTF-8": broken,
+    }
+    for words, column in odd.items():
+        for kind in ("path", "label", "split", "group"):
+            parquet.write_table(arrow.table({**plain, kind: column}), path)
+            said = fails(path)
+            assert f"the column {kind}, {words}" in said
+            assert f"for the {kind}" in said
+        parquet.write_table(arrow.table({**plain, "Patient": column}), path)
+        assert not open_dataset(path).groups, "what is not asked for may be anything"
+        assert f"the column Patient, {words}" in fails(path, group="patient")
+    parquet.write_table(arrow.table({**plain, "image": odd["of type struct<bytes: binary>"]}), path)
+    assert len(open_dataset(path)) == 4, "beside the path a picture is no second one"
+
+
+def test_a_damaged_parquet_is_a_set_or_one_error_and_never_anything_else(folder: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = folder / "set.parquet"
+    columns = {"path": FILES, "label": LABELS, "group": binding("timestamp"), "weight": binding("decimal")}
+    parquet.write_table(arrow.table(columns), path)
+    whole, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(200):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), rng.integers(1, 4)):
+            data[place] = rng.integers(0, 256)
+        path.write_bytes(data)
+        try:
+            open_dataset(path)
+        except (DataError, UsageError) as error:
+            assert error.expected
+            refused += 1
+    assert refused > 50
 
 
 def test_parquet_without_pyarrow_names_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

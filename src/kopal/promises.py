@@ -41,7 +41,8 @@ def kept(promise: Promise, scores: Scores, temperature: float, photos: Labelled)
 def checked(
     report: Report, promise: Promise, scores: Scores, temperature: float, photos: Labelled, recipe: Recipe
 ) -> Report:
-    """The report with what became of the promise on the test part, or where there is none on halves out of fold.
+    """The report with what became of the promise on the test part, or where there is none on halves out of fold, which
+    no group stands on both sides of.
 
     Answers withheld to keep errors rare have no such halves: their bound is from the photos that chose them.
     """
@@ -51,7 +52,7 @@ def checked(
     covered = (
         check_coverage(promise, probabilities, labels)
         if test.any()
-        else check_on_halves(promise, probabilities, labels, recipe.seed)
+        else check_on_halves(promise, probabilities, labels, recipe.seed, photos.groups[part])
     )
     fresh = slice(None) if test.any() else slice(0)
     calibrated_on = int(calibration_part(photos).sum())

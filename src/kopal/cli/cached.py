@@ -20,6 +20,8 @@ def cared_for(action: str | None, most: str | None, clear: bool) -> dict[str, An
     if most is not None and action != "prune":
         raise UsageError("--max without prune", "how large to prune it to", f"kopal cache prune --max {shown(most)}")
     folder = store.cache_folder()
+    if folder == store.NOWHERE:
+        raise UsageError("no cache is kept: there is no home folder", "a place for it", "set KOPAL_CACHE to a folder")
     told: dict[str, Any] = {"folder": str(folder)}
     if clear:
         return told | {"freed": store.clear(folder), "weights": _weights(folder)}

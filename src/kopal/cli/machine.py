@@ -15,7 +15,7 @@ from kopal.classifier import Classifier
 from kopal.files import shown, some
 from kopal.model_file import UNKNOWN, in_words
 from kopal.parallel import cores
-from kopal.store import cache_folder, usage
+from kopal.store import NOWHERE, cache_folder, usage
 from kopal.trust.promise import Promise
 
 PACKAGES = (
@@ -42,8 +42,7 @@ def doctor_lines() -> Iterator[str]:
         yield f"{name:36} {_version(name)}"
     yield f"{'cores':36} {cores()} of {platform.processor() or platform.machine()}"
     yield f"{'instructions':36} {' '.join(_instructions()) or 'unknown'}"
-    rows, size = usage(cache_folder())
-    yield f"{'cache':36} {shown(cache_folder())}: {rows} rows (features, pixels, looks), {size / 1e6:.1f} MB"
+    yield f"{'cache':36} {_cache()}"
     yield f"{'output':36} {sys.stdout.encoding}, {'a terminal' if sys.stdout.isatty() else 'not a terminal'}"
     yield from _timing()
 
@@ -73,6 +72,14 @@ def _member_line(number: int, member: Any) -> str:
     told = dict(member) if isinstance(member, dict) else {"net": member}
     photos = f", {told['photos']} photos" if "photos" in told else ""
     return shown(f"{f'member {number}':10} {told.get('net')}{photos}, sha256 {told.get('sha256')}")
+
+
+def _cache() -> str:
+    folder = cache_folder()
+    if folder == NOWHERE:
+        return "none is kept: there is no home folder (see KOPAL_CACHE)"
+    rows, size = usage(folder)
+    return f"{shown(folder)}: {rows} rows (features, pixels, looks), {size / 1e6:.1f} MB"
 
 
 def _version(package: str) -> str:

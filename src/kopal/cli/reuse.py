@@ -50,7 +50,7 @@ def features(
     check_features_place(out)
     extraction = origin(model, net, at, pool, weights, seed, download)
     with telling(as_json, quiet) as log:
-        log(dataset := open_dataset(data, labels_from))
+        log(dataset := open_dataset(data, labels_from, unlabelled=True))
         tell(extraction, log)
         photos, rows = extract(dataset, extraction, not no_cache, log)
         log(Ledger(rows, len(dataset), complete=True))
@@ -77,6 +77,7 @@ def similar(
     download: Download = False,
     model: OfModel = None,
     no_cache: NoCache = False,
+    labels_from: LabelsFrom = None,
     quiet: Quiet = False,
 ) -> int:
     from kopal.cli.aside import telling
@@ -94,7 +95,8 @@ def similar(
     extraction = origin(model, net, weights=weights, download=download)
     with telling(as_json, quiet) as log:
         tell(extraction, log)
-        found = look_up(open_dataset(data), list(paths(queries)), extraction, top, not no_cache, log)
+        dataset = open_dataset(data, labels_from, unlabelled=True)
+        found = look_up(dataset, list(paths(queries)), extraction, top, not no_cache, log)
         log(Ledger(found.ledger, len(found.dataset), complete=True))
     if as_json:
         similar_json(found)

@@ -54,9 +54,10 @@ class Screen:
     @__call__.register
     def _(self, dataset: Dataset) -> None:
         files, classes = counted(len(dataset), "file"), counted(len(dataset.classes), "class")
-        say(f"{shown(dataset.title)}: {files} in {classes}")
+        named = any(dataset.classes)
+        say(f"{shown(dataset.title)}: {files} {f'in {classes}' if named else 'without classes'}")
         counts = [(shown(name), str(count)) for name, count in zip(dataset.classes, dataset.counts(), strict=True)]
-        for line in columns(counts[:CLASSES_SHOWN]):
+        for line in columns(counts[:CLASSES_SHOWN]) if named else ():
             say(f"  {line}")
         if len(counts) > CLASSES_SHOWN:
             fewest = min(counts, key=lambda pair: int(pair[1]))

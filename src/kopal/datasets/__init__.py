@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from kopal.datasets.archive import SUFFIXES, Packed, from_archive, is_archive, packed_photos
+from kopal.datasets.archive import SUFFIXES, Packed, from_archive, is_archive, packed_photos, unreadable
 from kopal.datasets.dataset import FEWEST, PARTS, Dataset, Labelled, Part, Source, check_learnable
 from kopal.datasets.folder import FolderSource, expand, from_folder
 from kopal.datasets.groups import check_groups
@@ -16,7 +16,7 @@ from kopal.datasets.named import NAMED, fashion_mnist_folder
 from kopal.datasets.pairs import Pair, from_pairs
 from kopal.datasets.reading import Reading
 from kopal.datasets.table import from_table, is_table
-from kopal.errors import UsageError
+from kopal.errors import KopalError, UsageError
 
 __all__ = [
     "FEWEST",
@@ -45,17 +45,20 @@ Data: TypeAlias = str | os.PathLike[str] | Iterable[Pair] | Dataset
 """A path or a name, pairs of an image and a label, or a set that is open already."""
 
 
-def open_dataset(data: Data, labels_from: str | None = None, group: str | None = None) -> Dataset:
+def open_dataset(
+    data: Data, labels_from: str | None = None, group: str | None = None, unlabelled: bool = False
+) -> Dataset:
     """A folder of photos, an archive of one, a table of photos, pairs of an image and a label, or one of the names in
     `NAMED` where nothing of that name stands here.
 
     `labels_from` says where the class stands: parent (the folder), prefix (cat_001.jpg) or a regular expression.
     `group`, a table's column or a regular expression, says what photos have in common that no split may separate.
+    With `unlabelled` the photos of a folder without class folders are of one class without a name, not an error.
     Raises `UsageError` and `DataError`.
     """
-    reading = Reading(labels_from, group)
+    reading = Reading(labels_from, group, unlabelled)
     if isinstance(data, Dataset) or (isinstance(data, str) and data in NAMED and not os.path.exists(data)):
-        if reading != Reading():
+        if (labels_from, group) != (None, None):
             raise UsageError("labels_from or group with a set that has its labels", "photos whose paths say more")
         return data if isinstance(data, Dataset) else replace(NAMED[data](), origin=data)
     if not isinstance(data, str | os.PathLike):
@@ -65,9 +68,10 @@ def open_dataset(data: Data, labels_from: str | None = None, group: str | None =
 
 
 def expand_archives(paths: list[str]) -> Iterator[str | Packed]:
-    """As `expand`, and archives as the photos in them."""
+    """As `expand`, and archives as the photos in them; what cannot be opened stays too, and reading it says why."""
     for path in paths:
-        if path.lower().endswith(SUFFIXES) and os.path.isfile(path):
-            yield from packed_photos(path)
-        else:
-            yield from expand([path])
+        packed = path.lower().endswith(SUFFIXES) and os.path.isfile(path)
+        try:
+            yield from packed_photos(path) if packed else expand([path])
+        except KopalError as error:  # the answers for all that is named beside it are not to be lost
+            yield unreadable(path, error)

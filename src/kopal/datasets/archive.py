@@ -14,13 +14,13 @@ from pathlib import Path
 from kopal.datasets.dataset import Dataset
 from kopal.datasets.gunzip import gunzipped
 from kopal.datasets.layout import labelled
-from kopal.datasets.members import Member, OpenFile, check_count
+from kopal.datasets.members import Member, OpenFile, Refused, check_count
 from kopal.datasets.metadata import FILE, with_metadata
 from kopal.datasets.reading import Reading
 from kopal.datasets.tar_members import is_tar, tar_members
 from kopal.datasets.tree import Entry, entries, walk
 from kopal.datasets.zip_members import zip_members
-from kopal.errors import DataError, UnreadableImage, UsageError
+from kopal.errors import DataError, KopalError, UnreadableImage, UsageError
 from kopal.files import shown
 
 SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
@@ -110,6 +110,11 @@ def packed_photos(path: str | os.PathLike[str]) -> Iterator[Packed]:
     tree, source, _ = _listed(path)
     for name in walk(tree, tree.root):
         yield Packed(name, source)
+
+
+def unreadable(path: str, error: KopalError) -> Packed:
+    """In place of the photos in what cannot be opened: one that cannot be read, for the error's reason."""
+    return Packed(path, ArchiveSource({path: Refused("damaged", error.happened)}))
 
 
 def _listed(path: str | os.PathLike[str]) -> tuple[ArchiveTree, ArchiveSource, list[str]]:

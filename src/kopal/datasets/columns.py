@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal, TypeAlias
 
 from kopal.datasets.rows import Table
@@ -25,7 +26,7 @@ SYNONYMS: dict[Kind, frozenset[str]] = {
 def find(table: Table, kind: Kind) -> int | None:
     """The place of the column of a kind: the one of that very name, else the only one that means it; None without.
 
-    Raises `DataError` where two could be meant.
+    Raises `DataError` where two could be meant, or one that is no text.
     """
     names = [_folded(column) for column in table.columns]
     for meant in ({kind}, SYNONYMS[kind]):
@@ -39,15 +40,22 @@ def find(table: Table, kind: Kind) -> int | None:
             )
         if found:
             return found[0]
+        _check_read(table, kind, meant)
     return None
 
 
-def named(table: Table, column: str) -> int | None:
-    """The place of the column that a user names, as written or but for case; None without."""
+def named(table: Table, column: str, kind: Kind) -> int | None:
+    """The place of the column that a user names for a kind, as written or but for case; None without.
+
+    Raises `DataError` where it is no text.
+    """
     if column in table.columns:
         return table.columns.index(column)
     folded = [_folded(name) for name in table.columns]
-    return folded.index(_folded(column)) if folded.count(_folded(column)) == 1 else None
+    if folded.count(_folded(column)) == 1:
+        return folded.index(_folded(column))
+    _check_read(table, kind, {_folded(column)})
+    return None
 
 
 def needed(table: Table, kind: Kind, example: str) -> int:
@@ -61,6 +69,17 @@ def needed(table: Table, kind: Kind, example: str) -> int:
             f"call the column {kind}" + (", or say --labels-from parent" if kind == "label" else ""),
         )
     return place
+
+
+def _check_read(table: Table, kind: Kind, meant: Collection[str]) -> None:
+    """Raises `DataError` for a column that is asked for and is no text: as if it were not there, photos would leak."""
+    for name, what in table.unread:
+        if _folded(name) in meant:
+            raise DataError(
+                f"{shown(table.name)} has the column {shown(name)}, {what}, for the {kind}",
+                "text, numbers, truths, dates or times",
+                f"write it as text, or call it something else if it is no {kind}",
+            )
 
 
 def _folded(name: str) -> str:

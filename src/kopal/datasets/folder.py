@@ -16,6 +16,8 @@ from kopal.files import shown
 from kopal.images import read_bytes
 
 EXPECTED = "a folder with one folder of photos per class, such a folder as .zip, .tar or .tar.gz, or a table of photos"
+LONGEST_SHOWN = 500
+"""Letters of a folder's path: one that is too long for the system need not fill the screen."""
 
 
 class FolderSource:
@@ -35,13 +37,14 @@ class FolderTree:
             with os.scandir(folder) as found:
                 return [_entry(item) for item in found]
         except OSError as error:
-            raise UsageError(
-                f"cannot list the folder {shown(folder)}: {(error.strerror or '').lower()}", "a folder that may be read"
-            ) from error
+            raise _unlisted(folder, error) from error
 
     def identity(self, folder: str) -> tuple[int, int]:
-        """The folder's number on its device: links to one folder have the same."""
-        status = os.stat(folder)
+        """The folder's number on its device: links to one folder have the same. Raises `UsageError`."""
+        try:
+            status = os.stat(folder)
+        except OSError as error:
+            raise _unlisted(folder, error) from error
         return status.st_dev, status.st_ino
 
 
@@ -53,6 +56,13 @@ def from_folder(path: str | os.PathLike[str], reading: Reading = Reading()) -> D
     notes: list[str] = []
     found = with_metadata(tree, str(root), title, source, notes, reading)
     return found or labelled(tree, str(root), title, source, notes, reading)
+
+
+def _unlisted(folder: str, error: OSError) -> UsageError:
+    name = folder if len(folder) <= LONGEST_SHOWN else f"{folder[:LONGEST_SHOWN]}…"
+    return UsageError(
+        f"cannot list the folder {shown(name)}: {(error.strerror or '').lower()}", "a folder that may be read"
+    )
 
 
 def _entry(item: os.DirEntry[str]) -> Entry:

@@ -40,7 +40,8 @@ def labelled(
     """The labelled photos below `root`; `notes` come before what is noted here. Raises `DataError`."""
     label_of, group_of = reading.label_of(), reading.group_of()
     parts, left_aside = _parts(tree, root, flat=label_of is not None)
-    notes = [*notes, *left_aside]
+    given = list(notes)
+    notes = [*given, *left_aside]
     files: dict[Part, dict[str, list[str]]] = {}
     if label_of is None:
         for part, folder in parts.items():
@@ -50,6 +51,9 @@ def labelled(
     rows = [
         (file, name, part) for part, found in files.items() for name, paths in sorted(found.items()) for file in paths
     ]
+    if not rows and reading.unlabelled and label_of is None:
+        notes = given
+        rows = [(file, "", "train") for file in _files(tree, root, notes)]
     if not rows:
         raise DataError(
             f"no photos in {shown(root)}",

@@ -102,7 +102,7 @@ def _labels(table: Table, reading: Reading) -> tuple[OfPath, int | None]:
 def _groups(table: Table, reading: Reading) -> tuple[OfPath | None, int | None]:
     if reading.group is None:
         return None, find(table, "group")
-    if (place := named(table, reading.group)) is not None:
+    if (place := named(table, reading.group, "group")) is not None:
         return None, place
     return reading.group_of(table.columns), None
 

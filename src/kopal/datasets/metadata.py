@@ -91,7 +91,8 @@ def _locate(folder: str) -> Callable[[str], str]:
 
 def _split_by_folder(photos: list[Photo]) -> list[Photo]:
     """Where all lie in folders named as parts, train among them, those are the parts."""
-    words = [PART_NAMES.get(PurePosixPath(photo.path).parts[0].lower(), "") for photo in photos]
+    tops = (next(iter(PurePosixPath(photo.path).parts), "") for photo in photos)  # "." has none
+    words = [PART_NAMES.get(top.lower(), "") for top in tops]
     if not all(words) or "train" not in words:
         return photos
     return [replace(photo, split=word) for photo, word in zip(photos, words, strict=True)]

@@ -19,11 +19,13 @@ _AFTER_PREFIX = "0123456789 _.-()"
 @dataclass(frozen=True)
 class Reading:
     """`labels_from` is parent (the folder), prefix (`cat_001.jpg`) or a regular expression; `group` a table's column or
-    a regular expression. None leaves it to the set: its folders, its table's columns.
+    a regular expression. None leaves it to the set: its folders, its table's columns. With `unlabelled` a folder that
+    says no class at all is welcome too.
     """
 
     labels_from: str | None = None
     group: str | None = None
+    unlabelled: bool = False
 
     def label_of(self) -> OfPath | None:
         """How a name says the class; None where folders do, as they do unasked. Raises `UsageError`."""

@@ -26,11 +26,15 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table by its owner's name for it: the columns' names as they are written, and the rows that are not blank."""
+    """A table by its owner's name for it: the columns' names as they are written, and the rows that are not blank.
+
+    `unread` are columns whose content is no text and cannot be written as such: the name, and what it is.
+    """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    unread: tuple[tuple[str, str], ...] = ()
 
 
 def text_rows(data: bytes, name: str) -> Table:

@@ -26,7 +26,7 @@ class Tree(Protocol):
         ...
 
     def identity(self, folder: str) -> Hashable:
-        """Equal for two paths that lead to one folder."""
+        """Equal for two paths that lead to one folder. Raises `UsageError` where it cannot be reached."""
         ...
 
 
@@ -41,17 +41,26 @@ def walk(tree: Tree, folder: str, root: str | None = None) -> Iterator[str]:
 
     A link back to `root`, or to any folder on the way down from it, is a loop.
     """
-    yield from _walk(tree, folder, {tree.identity(root)} if root else set())
+    above = {tree.identity(root)} if root else set()
+    # A stack of our own: folders may lie deeper in one another than Python's calls may.
+    way: list[tuple[Hashable, Iterator[Entry]]] = []
 
+    def enter(folder: str) -> None:
+        here = tree.identity(folder)
+        # Only a folder that lies above itself is a loop; the same folder linked twice side by side is not.
+        if here not in above:
+            above.add(here)
+            way.append((here, iter(entries(tree, folder))))
 
-def _walk(tree: Tree, folder: str, above: set[Hashable]) -> Iterator[str]:
-    here = tree.identity(folder)
-    # Only a folder that lies above itself is a loop; the same folder linked twice side by side is not.
-    if here in above:
-        return
-    for entry in entries(tree, folder):
-        if entry.is_folder:
-            yield from _walk(tree, entry.path, above | {here})
+    enter(folder)
+    while way:
+        here, left = way[-1]
+        entry = next(left, None)
+        if entry is None:
+            above.remove(here)
+            way.pop()
+        elif entry.is_folder:
+            enter(entry.path)
         else:
             yield entry.path
 

@@ -74,7 +74,7 @@ def _item(near: Neighbour, source: Source, above: int) -> str:
     below = near.name[above:].lstrip(f"/{os.sep}")
     twin = '<div class="twin">the same file</div>' if near.same_file else ""
     return (
-        f"<li>{picture(source, near.name, f'{near.label}, {near.name}', NEAR)}"
+        f"<li>{picture(source, near.name, f'{near.label}, {near.name}' if near.label else near.name, NEAR)}"
         f'<div class="bar" aria-hidden="true"><i style="width:{max(0.0, near.similarity):.1%}"></i></div>'
         f'<div class="line"><b>{plain(near.label)}</b><span>{near.similarity:.3f}</span></div>'
         f'<p class="name" title="{plain(near.name)}">{plain(below)}</p>{twin}</li>\n'

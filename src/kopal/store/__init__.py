@@ -8,11 +8,12 @@ trainings see it, `care` what its owner does with it.
 from kopal.store.care import Pruned, Verified, clear, prune, usage, verify
 from kopal.store.layout import FILE
 from kopal.store.limit import limit, size_of
-from kopal.store.place import WEIGHTS, cache_folder
+from kopal.store.place import NOWHERE, WEIGHTS, cache_folder
 from kopal.store.rows import Store
 
 __all__ = [
     "FILE",
+    "NOWHERE",
     "WEIGHTS",
     "Pruned",
     "Store",

@@ -9,12 +9,15 @@ SQLite notices a page that makes no sense, and takes any other for sound: the ch
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from kopal.store.place import NOWHERE
 
 FILE = "store.sqlite"
 VERSION = 2
@@ -36,6 +39,8 @@ FIRST_LAYOUT = [b"key", b"data", b"checksum"]
 
 def opened(folder: Path) -> sqlite3.Connection:
     """The store of a folder, made where there is none. Raises `sqlite3.Error`, `OSError`, and `ValueError`."""
+    if folder == NOWHERE:
+        raise FileNotFoundError(errno.ENOENT, "there is no home folder to keep it in")
     folder.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(folder / FILE, timeout=WAIT, isolation_level=None, check_same_thread=False)
     try:
