@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from kopal.evaluate import evaluate
-from kopal.files import ABANDONED, HALF, write_bytes
+from kopal.files import ABANDONED, BEGUN, HALF, write_bytes
 from kopal.fit import downloads
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import HeadRow
@@ -20,7 +20,7 @@ from kopal.fit.loop import Epoch, Place
 from kopal.fit.speed import Choice, remembered
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
-from kopal.run import BEGUN, FILES, Answers, Run, reserved
+from kopal.run import FILES, Answers, Run, reserved
 
 OLD, NEW, BEGAN = "old", "new", "begun"
 

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ import scenes
 from faults import failing, nothing, points, sql_failing, sql_points
 from kopal import store
 from kopal.errors import OutputError
-from kopal.files import HALF
+from kopal.files import ABANDONED, BEGUN, HALF, write_bytes
 from kopal.fit import downloads
 from kopal.fit.loop import Epoch
 from kopal.run import CHECKPOINT, FILES, Run, reserved
@@ -171,6 +172,55 @@ def test_what_a_killed_training_was_writing_goes_when_the_next_begins(
     with reserved(None, "photos") as folder:
         assert folder.name == "photos-2"
     assert list(other.iterdir()) == [young]  # somebody may be writing it
+
+
+def half_a_run(folder: Path, age: float) -> Path:
+    """What a process leaves that was killed `age` seconds ago while it wrote a run."""
+    folder.mkdir(parents=True)
+    for name in ("model.onnx", "recipe.json", BEGUN):
+        (folder / name).write_bytes(b"half")
+    os.utime(folder / BEGUN, (time.time() - age,) * 2)
+    return folder
+
+
+def test_half_a_run_goes_as_a_whole_when_the_next_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    half_a_run(tmp_path / "runs" / "photos-1", 3 * ABANDONED)
+    own = half_a_run(tmp_path / "runs" / "photos-2", 3 * ABANDONED)
+    (own / "notes.txt").write_text("mine")
+    young = half_a_run(tmp_path / "runs" / "photos-3", ABANDONED / 2)
+    whole = half_a_run(tmp_path / "runs" / "photos-4", 3 * ABANDONED)
+    (whole / "report.json").write_text("{}")
+    with reserved(None, "photos") as folder:
+        assert folder.name == "photos-1"
+        assert list(folder.iterdir()) == []
+    assert [path.name for path in own.iterdir()] == ["notes.txt"]
+    assert len(list(young.iterdir())) == 3  # somebody may be writing it
+    assert sorted(path.name for path in whole.iterdir()) == ["model.onnx", "recipe.json", "report.json"]
+    with reserved(tmp_path / "runs" / "photos-1", "photos"):
+        pass
+
+
+def test_half_a_training_that_can_be_resumed_keeps_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    left = half_a_run(tmp_path / "runs" / "photos-1", 3 * ABANDONED)
+    scenes.checkpoint(left, 1)
+    with reserved(None, "photos") as folder:
+        assert folder.name == "photos-2"
+    with reserved(None, "photos", resume=True) as folder:
+        assert folder.name == "photos-1"
+        assert [path.name for path in folder.iterdir()] == [CHECKPOINT]
+
+
+def test_who_writes_a_file_beside_half_a_run_leaves_its_mark(tmp_path: Path) -> None:
+    left = half_a_run(tmp_path / "out", 3 * ABANDONED)
+    write_bytes(left / "why.png", b"a picture")
+    assert (left / BEGUN).exists()
+    (left / "why.png").unlink()
+    with reserved(left, "photos") as folder:
+        assert list(folder.iterdir()) == []
 
 
 def test_what_a_killed_download_had_fetched_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

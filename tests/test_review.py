@@ -159,3 +159,46 @@ def test_train_obeys_a_review_and_touches_no_file(kopal: Kopal, tmp_path: Path) 
     code, _, err = kopal("train", folder, "--review", of(tmp_path / "bad.csv", ("no.jpg", "leave out")))
     assert code == 2
     assert "no photo 'no.jpg'" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda text: text.replace("keep", "leave out", 1), "was edited: 1 of its rows"),
+        (lambda text: text.replace("keep", "relabel:green bar"), "was edited: 2 of its rows"),
+        (lambda text: "\ufeff" + text.replace("keep", "leave out", 1).replace(",", ";"), "was edited: 1 of its rows"),
+        (lambda text: text.replace("advised\n", "advised,notes\n"), "is there and is no audit"),
+        (lambda text: text, "no such"),
+        (lambda text: text.replace("keep", " Keep "), "no such"),
+    ],
+)
+def test_a_list_that_was_edited_is_not_written_over(
+    kopal: Kopal, dataset: Dataset, tmp_path: Path, edit: Callable[[str], str], said: str
+) -> None:
+    findings = [Finding("outlier", name, (), 1.0, "why", "review") for name in dataset.names[:2]]
+    path = tmp_path / "review.csv"
+    write_review(path, Audit(24).plus(findings), dataset)
+    path.write_text(edit(path.read_text("utf-8")), "utf-8")
+    before = path.read_bytes()
+    # The photos are not there: what may not be written over is told first, else that there is no such folder.
+    code, _, err = kopal("audit", tmp_path / "gone", "--out", path)
+    assert code == 2
+    assert said in err
+    assert ("choose another --out" in err) == (said != "no such")
+    assert path.read_bytes() == before
+
+
+def test_a_new_audit_keeps_what_was_decided_and_goes_on_once_the_list_is_away(kopal: Kopal, tmp_path: Path) -> None:
+    root = make_photos(tmp_path / "photos", CLASSES[:2], count=4)
+    shutil.copy(root / CLASSES[0] / "1.jpg", root / CLASSES[0] / "copy.jpg")
+    path = tmp_path / "rev.csv"
+    for _ in range(2):
+        assert kopal("audit", root, "--out", path)[0] == 0
+    edited = path.read_text("utf-8").replace("keep", "leave out", 1)
+    path.write_text(edited, "utf-8")
+    code, _, err = kopal("audit", root, "--out", path)
+    assert code == 2
+    assert "delete it" in err
+    assert path.read_text("utf-8") == edited
+    path.unlink()
+    assert kopal("audit", root, "--out", path)[0] == 0

@@ -17,6 +17,8 @@ from kopal.errors import OutputError
 
 HALF = ".kopal.part"
 """How the name ends of a file that is being written."""
+BEGUN = f".run{HALF}"
+"""Stands in a run's folder while its files are written, and stays if the process is killed: they are half of a run."""
 ABANDONED = 3600.0
 """Seconds after which nobody writes to such a file any more: what is left was left by a process that was killed."""
 
@@ -77,13 +79,24 @@ def _settle(folder: Path) -> None:
 
 
 def sweep(folder: Path, age: float = 0.0, ending: str = HALF) -> None:
-    """Delete what processes that were killed had begun to write in a folder, if it is older than `age` seconds."""
+    """Delete what processes that were killed had begun to write in a folder, if it is older than `age` seconds.
+
+    Who asks for an age is not the owner of the folder, and leaves the mark of a half-written run: without it the files
+    that it stands for would be taken for somebody's.
+    """
     with suppress(OSError, ValueError):
         with os.scandir(folder) as entries:
-            left = [entry for entry in entries if entry.name.endswith(ending)]
+            left = [entry for entry in entries if entry.name.endswith(ending) and not (age and entry.name == BEGUN)]
         for entry in left:
             if not age or time.time() - entry.stat(follow_symlinks=False).st_mtime >= age:
                 os.unlink(entry.path)
+
+
+def abandoned(path: Path) -> bool:
+    """Whether a file that stands for unfinished work is there, and so old that nobody works on it any more."""
+    with suppress(OSError, ValueError):
+        return time.time() - path.stat().st_mtime >= ABANDONED
+    return False
 
 
 def write_text(path: Path, text: str) -> None:

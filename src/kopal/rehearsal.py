@@ -21,7 +21,7 @@ from kopal.log import Log, Note
 from kopal.nets.layers import Linear
 from kopal.plan import plan
 from kopal.recipes import Recipe
-from kopal.store import Store, cache_folder, usage
+from kopal.store import Store, cache_folder
 from kopal.ways import Circumstances, fine_tunes, learning, read_in_parts, starts_from_imagenet
 
 
@@ -39,10 +39,9 @@ def rehearse(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) 
     if fine_tunes(recipe):
         _check_device(recipe)
         recipe = replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights)
-    backbone = backbone_of(recipe, log=log)
-    # An empty store is none: opening it would write.
-    kept = around.cache and usage(cache_folder())[0]
-    with closing(Store(cache_folder(), backbone.context)) if kept else nullcontext() as store:
+    backbone = backbone_of(recipe, log=log, keep=False)
+    opened = Store(cache_folder(), backbone.context, read_only=True) if around.cache else None
+    with closing(opened) if opened else nullcontext() as store:
         log(plan(dataset, backbone, store, recipe))
     if fine_tunes(recipe):
         log(Note(_tuning(recipe, dataset, backbone)))

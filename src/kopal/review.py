@@ -81,6 +81,11 @@ def reviewed(dataset: Dataset, path: Path) -> Dataset:
     return replace(dataset, labels=tuple(labels), notes=notes, review=path.name).sample(kept)
 
 
+def decisions(path: Path) -> int:
+    """How many rows of a review its owner has decided: they say something else than keep. Raises `UsageError`."""
+    return sum(row.action != KEEP for row in _rows(path))
+
+
 def _rows(path: Path) -> Iterator[_Row]:
     try:
         if path.stat().st_size > MOST_BYTES:

@@ -16,7 +16,7 @@ from kopal.classifier import Classifier
 from kopal.datasets import Labelled
 from kopal.errors import Diverged, OutputError, UsageError
 from kopal.evaluate import Report
-from kopal.files import ABANDONED, HALF, shown, sweep, write_bytes, write_csv, write_json, write_text
+from kopal.files import ABANDONED, BEGUN, HALF, abandoned, shown, sweep, write_bytes, write_csv, write_json, write_text
 from kopal.fit.fitted import HeadRow
 from kopal.fit.loop import Epoch
 from kopal.ledger import LedgerRow
@@ -34,8 +34,6 @@ FILES = (
     *(PAGE, REPORT),
 )
 """What a run writes, the report last: a folder that has one is complete."""
-BEGUN = f".run{HALF}"
-"""Stands in a run's folder while its files are written, and stays if the process is killed: they are half of a run."""
 
 
 @dataclass(frozen=True)
@@ -252,6 +250,10 @@ def _tidy(folder: Path) -> None:
 
 def _next_free(title: str) -> Path:
     for left in _runs(title):
+        if abandoned(left / BEGUN):
+            _tidy(left)
+            with contextlib.suppress(OSError):  # something else is in it
+                left.rmdir()
         sweep(left, ABANDONED)
     number = 1
     _check_runs()

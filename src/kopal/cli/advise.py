@@ -35,11 +35,11 @@ def advise(
     from kopal import pipeline
     from kopal.cli.aside import telling
     from kopal.cli.output import say, say_json, shown
+    from kopal.cli.place import check_picture_place
     from kopal.datasets import open_dataset
     from kopal.recipes import recipe
-    from kopal.report.formats import picture_kind
 
-    kind = picture_kind(plot) if plot else ""
+    kind = check_picture_place(plot, "--plot", [data]) if plot else ""
     made = recipe(net=net, features=numbers, weights=weights, seed=seed, balance=balance or None)
     with telling(as_json, quiet) as log:
         found = pipeline.advise(open_dataset(data, labels_from, group), made, not no_cache, log)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kopal.cli.output import as_json
-from kopal.errors import OutputError, UsageError
+from kopal.errors import UsageError
 from kopal.files import shown, write_csv
 from kopal.model_file import UNKNOWN
 from kopal.prediction import Prediction
@@ -29,8 +29,6 @@ def check_some_exist(arguments: Sequence[str]) -> None:
 
 def show(predictions: Iterable[Prediction], top: int, json: bool, csv: Path | None, quiet: bool = False) -> int:
     """Print each prediction as it comes; 0, or 1 if a photo could not be read. Raises `UsageError` for no photos."""
-    if csv is not None:
-        _check_free(csv)
     kept: list[tuple[object, ...]] = []
     seen = bad = 0
     for prediction in predictions:
@@ -48,19 +46,6 @@ def show(predictions: Iterable[Prediction], top: int, json: bool, csv: Path | No
     if bad and not json and not quiet:
         print(f"{bad} of {seen} files could not be read", file=sys.stderr)  # noqa: T201
     return 1 if bad else 0
-
-
-def _check_free(csv: Path) -> None:
-    """Raises `OutputError` where the table would replace anything but an earlier one, or has no folder to stand in."""
-    if csv.is_file():
-        with csv.open("rb") as file:
-            if file.readline().strip() == ",".join(COLUMNS).encode():
-                return
-        raise OutputError(f"{shown(csv)} is there and is no table of answers", "a new name", "choose another --csv")
-    if csv.is_dir() or not csv.parent.is_dir():
-        raise OutputError(
-            f"cannot write {shown(csv)}: no such folder", "a name in a folder that exists", "make it first"
-        )
 
 
 def _print(prediction: Prediction, top: int) -> None:

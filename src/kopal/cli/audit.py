@@ -35,7 +35,7 @@ def audit(
     from kopal.recipes import recipe
 
     if out is not None:
-        check_audit_place(out)
+        check_audit_place(out, [data])
     dataset = open_dataset(data, labels_from, group)
     with telling(as_json, quiet) as log:
         found = pipeline.audit_photos(dataset, recipe(net=net), not no_cache, log)

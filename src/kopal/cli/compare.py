@@ -27,7 +27,7 @@ def compare(
     from kopal.report.page import comparison_page
 
     if out is not None:
-        check_page_place(out, "compare")
+        check_page_place(out, "compare", runs)
     found = compare_runs(runs)
     if out is not None:
         write_text(out, comparison_page(found, [Path(run) for run in runs]))

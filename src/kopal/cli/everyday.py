@@ -102,7 +102,10 @@ def predict(
 ) -> int:
     from kopal.classifier import load
     from kopal.cli import answers
+    from kopal.cli.place import check_answers_place
 
+    if csv is not None:
+        check_answers_place(csv, [model, *photos])
     classifier = load(model)
     answers.check_some_exist(photos)
     top = len(classifier.classes) if all_classes else top
@@ -127,7 +130,7 @@ def evaluate(
     from kopal.evaluate import evaluate_dataset
     from kopal.log import Ledger
 
-    draw = draw_trust(plot)
+    draw = draw_trust(plot, [model, data])
     report, ledger, learned_from = evaluate_dataset(load(model), open_dataset(data, labels_from))
     draw(report, f"{model} on {data}")
     with telling(as_json, quiet) as log:

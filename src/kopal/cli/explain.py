@@ -23,16 +23,17 @@ def explain(
     as_json: Json = False,
 ) -> None:
     from kopal.cli.output import free_name, paragraph, say, say_json, shown
+    from kopal.cli.place import check_picture_place
     from kopal.files import write_bytes
-    from kopal.report.formats import picture_kind
 
     if photo is None:
         out = out or free_name("templates.png")
-        write_bytes(out, _templates(model, picture_kind(out), label, as_json))
+        kind = check_picture_place(out, "--out", [model])
+        write_bytes(out, _templates(model, kind, label, as_json))
         say(f"drawn in {shown(out)}")
         return
     out = out or (None if as_json else free_name("why.png"))
-    kind = picture_kind(out) if out else ""
+    kind = check_picture_place(out, "--out", [model, photo]) if out else ""
     found = _grounds(model, photo, label)
     if as_json:
         say_json(explanation_json(found))

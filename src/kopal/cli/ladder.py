@@ -24,17 +24,17 @@ def ladder(
 ) -> None:
     from kopal.cli.aside import telling
     from kopal.cli.output import free_name, say, say_json, shown
+    from kopal.cli.place import check_picture_place
     from kopal.datasets import Dataset, open_dataset
     from kopal.files import write_bytes
     from kopal.ladder import climb
     from kopal.log import Progress
     from kopal.recipes import duration
-    from kopal.report.formats import picture_kind
     from kopal.report.ladder_plot import ladder_picture
     from kopal.report.ladder_table import rung_line
 
     plot = plot or free_name("ladder.svg")
-    kind = picture_kind(plot)
+    kind = check_picture_place(plot, "--plot", [data])
     dataset = open_dataset(data, labels_from, group)
     folder = out or Path("runs") / f"{dataset.title}-ladder"
     rungs = []

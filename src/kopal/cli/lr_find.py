@@ -28,18 +28,19 @@ def lr_find(
 ) -> None:
     from kopal.cli.aside import telling
     from kopal.cli.output import free_name, paragraph, say, say_json, shown
+    from kopal.cli.place import check_picture_place
     from kopal.datasets import open_dataset
     from kopal.files import write_bytes
     from kopal.fit.lr_finder import advice
     from kopal.pipeline import find_rate
     from kopal.recipes import recipe
-    from kopal.report.formats import caption, picture_kind
+    from kopal.report.formats import caption
     from kopal.report.lr_plot import lr_picture
     from kopal.report.lr_table import lr_lines
 
     said |= {"balance": balance or None, "seed": seed or None}
     plot = plot or free_name("lr.svg")
-    kind, made = picture_kind(plot), recipe(**said)
+    kind, made = check_picture_place(plot, "--plot", [data]), recipe(**said)
     with telling(as_json, quiet) as log:
         found = find_rate(open_dataset(data, labels_from, group), made, not no_cache, log)
     write_bytes(plot, lr_picture(found, f"{made.net} on {caption(Path(data).name, 40)}", kind))

@@ -18,10 +18,12 @@ def report(
     import webbrowser
 
     from kopal.cli.output import say, shown
+    from kopal.cli.place import check_report_place
     from kopal.files import write_text
     from kopal.report.page import photos_of, run_page
     from kopal.run import PAGE
 
+    check_report_place(run / PAGE)
     source, note = photos_of(run, data)
     write_text(run / PAGE, run_page(run, source))
     if note:

@@ -47,7 +47,7 @@ def features(
     from kopal.log import Ledger
 
     out = out or free_name("features.npz")
-    check_features_place(out)
+    check_features_place(out, [data, *([str(model)] if model else [])])
     extraction = origin(model, net, at, pool, weights, seed, download)
     with telling(as_json, quiet) as log:
         log(dataset := open_dataset(data, labels_from, unlabelled=True))
@@ -91,7 +91,7 @@ def similar(
     from kopal.similar import similar as look_up
 
     if out is not None:
-        check_page_place(out, "similar")
+        check_page_place(out, "similar", [data, *queries])
     extraction = origin(model, net, weights=weights, download=download)
     with telling(as_json, quiet) as log:
         tell(extraction, log)

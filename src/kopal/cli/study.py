@@ -38,23 +38,23 @@ def nets(
 
 def _draw_all(plot: Path) -> None:
     from kopal.cli.output import say, shown
+    from kopal.cli.place import check_picture_place
     from kopal.files import write_bytes
-    from kopal.report.formats import picture_kind
     from kopal.report.nets_plot import nets_picture
 
-    kind = picture_kind(plot)
+    kind = check_picture_place(plot, "--plot")
     write_bytes(plot, nets_picture(kind))
     say(f"drawn in {shown(plot)}")
 
 
 def _draw_one(net: str, graph: Path) -> None:
     from kopal.cli.output import say, shown
+    from kopal.cli.place import check_picture_place
     from kopal.files import write_text
     from kopal.fit.foreign import named_net
-    from kopal.report.formats import picture_kind
     from kopal.report.net_graph import KINDS, net_graph
 
-    picture_kind(graph, KINDS)
+    check_picture_place(graph, "--graph", formats=KINDS)
     write_text(graph, net_graph(named_net(net)))
     say(f"drawn in {shown(graph)}")
 
@@ -70,16 +70,16 @@ def descent(
     plot: Annotated[Path | None, typer.Option("--plot", help=HELP["--plot"], show_default=False)] = None,
 ) -> None:
     from kopal.cli.output import free_name, say, shown
+    from kopal.cli.place import check_picture_place
     from kopal.descent import descend
     from kopal.expression import numbers, parse
     from kopal.files import write_bytes
     from kopal.report.descent_plot import descent_picture
     from kopal.report.descent_table import descent_lines
-    from kopal.report.formats import picture_kind
     from kopal.stopping import MaxSteps, Settled
 
     f, plot = parse(formula), plot or free_name("descent.svg")
-    kind, stop = picture_kind(plot), MaxSteps(steps) | Settled(settled)
+    kind, stop = check_picture_place(plot, "--plot"), MaxSteps(steps) | Settled(settled)
     taken = list(descend(f, numbers(start, f.variables), rate, cast("Differences", gradient), h, stop))
     for line in descent_lines(taken, f.variables):
         say(line)

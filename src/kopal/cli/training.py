@@ -69,7 +69,7 @@ def run_training(
         every = said["checkpoint_every"] or 0
         dry_run(opened(), out, recipe, manner.cache, manner.as_json, bool(said["resume"]), every)
     elif said["preview"]:
-        _preview(opened(), recipe, said["preview"])
+        _preview(opened, recipe, said["preview"])
     elif said["nproc"]:
         from kopal.cli.launch import launch
 
@@ -176,11 +176,11 @@ def _refuse_unfit(said: dict[str, Any], recipe: Recipe) -> None:
         )
 
 
-def _preview(data: Dataset, recipe: Recipe, file: Path) -> None:
+def _preview(opened: Callable[[], Dataset], recipe: Recipe, file: Path) -> None:
+    from kopal.cli.place import check_picture_place
     from kopal.files import write_bytes
     from kopal.preview import preview
-    from kopal.report.formats import picture_kind
 
-    kind = picture_kind(file)
-    write_bytes(file, preview(data, recipe, kind))
+    kind = check_picture_place(file, "--preview")
+    write_bytes(file, preview(opened(), recipe, kind))
     say(f"drawn in {shown(file)}; nothing was trained")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kopal.evaluate import Report
@@ -28,12 +28,13 @@ def trust_lines(report: Report) -> Iterator[str]:
         yield report.drift.sentence()
 
 
-def draw_trust(plot: Path | None) -> Callable[[Report, str], None]:
-    """What draws a report into a file, if one was named. Raises `UsageError` for a format that there is not."""
+def draw_trust(plot: Path | None, reads: Sequence[str]) -> Callable[[Report, str], None]:
+    """What draws a report into a file, if one was named. Raises where there is no such format, or none may be drawn."""
+    from kopal.cli.place import check_picture_place
     from kopal.files import write_bytes
-    from kopal.report.formats import caption, picture_kind
+    from kopal.report.formats import caption
 
-    kind = picture_kind(plot) if plot else ""
+    kind = check_picture_place(plot, "--plot", reads) if plot else ""
 
     def draw(report: Report, title: str) -> None:
         if plot:

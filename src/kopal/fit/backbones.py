@@ -46,9 +46,10 @@ def starts_frozen(recipe: Recipe) -> bool:
     )
 
 
-def backbone_of(recipe: Recipe, download: bool = False, log: Log = silent) -> Backbone:
+def backbone_of(recipe: Recipe, download: bool = False, log: Log = silent, keep: bool = True) -> Backbone:
     """The recipe's net, pretrained and without its head. Weights are fetched only where `download` says so.
 
+    With `keep` the sha256 of weights that are not a package's is written down when they are first used.
     Raises `WeightsError` or `UsageError` that says what is missing and how to get it.
     """
     if is_foreign(recipe.net):
@@ -56,17 +57,17 @@ def backbone_of(recipe: Recipe, download: bool = False, log: Log = silent) -> Ba
             raise _no_ranges(recipe)
         from kopal.fit.timm_backbone import timm_backbone  # noqa: PLC0415 - PyTorch takes seconds: only where wanted
 
-        return timm_backbone(recipe, download, log)
+        return timm_backbone(recipe, download, log, keep)
     names = nets_of(recipe)
     if len(names) == 1:
-        return Backbone(*_body(recipe, download, log))
+        return Backbone(*_body(recipe, download, log, keep))
     if is_file(recipe.weights):
         raise UsageError(
             f"--net {recipe.net} with the weights of one file", "the published weights of each", "leave --weights out"
         )
     each = [replace(recipe, net=name) for name in names]
     side = max(geometry_of(one).height for one in each)
-    found = [_body(replace(one, image_size=side), download, log) for one in each]
+    found = [_body(replace(one, image_size=side), download, log, keep) for one in each]
     net, kept = beside([(body, weights) for body, weights, _, _ in found])
     largest = max(each, key=lambda one: geometry_of(one).height)
     # What they have in common, such as the licence, is said once.
@@ -80,9 +81,9 @@ def nets_of(recipe: Recipe) -> tuple[str, ...]:
     return (recipe.net,) if is_foreign(recipe.net) else tuple(recipe.net.split(MARK))
 
 
-def _body(recipe: Recipe, download: bool, log: Log) -> tuple[Net, Arrays, Geometry, Origin]:
+def _body(recipe: Recipe, download: bool, log: Log, keep: bool) -> tuple[Net, Arrays, Geometry, Origin]:
     """One of our own nets without its head, in the recipe's numbers, its weights, how it sees a photo, its origin."""
-    net, weights, origin = pretrained_net(recipe, download, log)
+    net, weights, origin = pretrained_net(recipe, download, log, keep)
     head = f"{net.stages()[-1]}."
     kept = {key: array for key, array in weights.items() if not key.startswith(head)}
     if recipe.features != "int8":
@@ -102,7 +103,9 @@ def _no_ranges(recipe: Recipe) -> UsageError:
     )
 
 
-def pretrained_net(recipe: Recipe, download: bool = False, log: Log = silent) -> tuple[Net, Arrays, Origin]:
+def pretrained_net(
+    recipe: Recipe, download: bool = False, log: Log = silent, keep: bool = True
+) -> tuple[Net, Arrays, Origin]:
     """One of our own nets with pretrained weights, head included, and where those come from in words."""
     name, geometry = recipe.net, geometry_of(recipe)
     image = geometry.shape if recipe.image_size else None
@@ -122,7 +125,7 @@ def pretrained_net(recipe: Recipe, download: bool = False, log: Log = silent) ->
         return net, pretrained_weights(net), origin
     if name in DOWNLOADABLE:
         entry = DOWNLOADABLE[name]
-        data, sha256 = published_file(name, entry, download, log)
+        data, sha256 = published_file(name, entry, download, log, keep)
         net, weights = net_with(weights_in(data, entry.file), name, image)
         finite(weights, entry.file)
         return net, weights, {"source": entry.url, "licence": entry.licence, "sha256": sha256}

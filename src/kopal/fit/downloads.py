@@ -34,9 +34,10 @@ def nets_at_hand() -> frozenset[str]:
     return frozenset(name for name, entry in DOWNLOADABLE.items() if (weights_folder() / entry.file).is_file())
 
 
-def published_file(net: str, entry: Downloadable, download: bool, log: Log) -> tuple[bytes, str]:
+def published_file(net: str, entry: Downloadable, download: bool, log: Log, keep: bool = True) -> tuple[bytes, str]:
     """A published weights file: its bytes and sha256, from the folder, or fetched where `download` allows it.
 
+    With `keep` the sha256 of a file seen for the first time is written down.
     Raises `WeightsError` that says what to do: where it is not there, cannot be fetched, or is not what was published.
     """
     path = weights_folder() / entry.file
@@ -57,7 +58,7 @@ def published_file(net: str, entry: Downloadable, download: bool, log: Log) -> t
             f"{entry.hash_prefix}…, as published",
             "delete that file, and add --download to fetch it again",
         )
-    compare(entry.file, sha256, shown(path), log)
+    compare(entry.file, sha256, shown(path), log, keep)
     return data, sha256
 
 
@@ -96,14 +97,16 @@ def fetch(url: str, path: Path, hash_prefix: str | None) -> None:
         ) from error
 
 
-def compare(name: str, sha256: str, place: str, log: Log) -> None:
-    """Write down the sha256 of a file seen for the first time; raises `WeightsError` where it was another before."""
+def compare(name: str, sha256: str, place: str, log: Log, keep: bool = True) -> None:
+    """With `keep` write down the sha256 of a file that is new; raises `WeightsError` where it was another before."""
     record = weights_folder() / DIGESTS
     try:
         known = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
     known = known if isinstance(known, dict) else {}
+    if name not in known and not keep:
+        return
     if name not in known:
         try:
             record.parent.mkdir(parents=True, exist_ok=True)

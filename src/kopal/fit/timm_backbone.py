@@ -38,7 +38,7 @@ from kopal.recipes import Recipe, is_file
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def timm_backbone(recipe: Recipe, download: bool, log: Log) -> Backbone:
+def timm_backbone(recipe: Recipe, download: bool, log: Log, keep: bool = True) -> Backbone:
     """The net of timm that a recipe names, with published weights or those of the recipe's file, up to its features.
 
     Raises `WeightsError` or `UsageError` that says what is missing and how to get it.
@@ -61,7 +61,7 @@ def timm_backbone(recipe: Recipe, download: bool, log: Log) -> Backbone:
     data = read_file(path)
     sha256 = hashlib.sha256(data).hexdigest()
     if not is_file(recipe.weights):
-        compare(f"{recipe.net}/{path.name}", sha256, shown(path), log)
+        compare(f"{recipe.net}/{path.name}", sha256, shown(path), log, keep)
     arrays = weights_in(data, path.name)
     finite(arrays, path.name)
     module = _with_weights(name, config, arrays, image, path.name)

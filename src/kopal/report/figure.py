@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+from kopal.report.drawn import METADATA
 
 
 def rendered(figure: Figure, kind: str) -> bytes:
@@ -20,5 +19,5 @@ def rendered(figure: Figure, kind: str) -> bytes:
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": "kopal", "svg.fonttype": "none"}):
         # A letter that the font lacks becomes a small box, and that says enough.
         warnings.filterwarnings("ignore", message=r"Glyph \d+")
-        figure.savefig(file, format=kind, dpi=110, metadata=_UNDATED[kind])
+        figure.savefig(file, format=kind, dpi=110, metadata=METADATA[kind])
     return file.getvalue()

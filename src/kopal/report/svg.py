@@ -7,6 +7,7 @@ from html import escape
 from unicodedata import east_asian_width
 
 from kopal.files import shown
+from kopal.report.drawn import TITLE
 
 Point = tuple[int, int]
 
@@ -31,7 +32,8 @@ def document(width: int, height: int, title: str, body: str) -> str:
     """A whole SVG file on white."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img">\n<title>{_plain(title)}</title>\n<style>{STYLE}</style>\n'
+        f'viewBox="0 0 {width} {height}" role="img">\n<title>{_plain(title)}</title>\n'
+        f"<metadata>{TITLE}</metadata>\n<style>{STYLE}</style>\n"
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>\n{body}</svg>\n'
     )
 

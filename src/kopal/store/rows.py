@@ -36,10 +36,12 @@ class Store:
     """Rows of numbers by photo digest, for one `context`: the digest of what makes such a row out of a photo.
 
     A row is features, float32, unless `kind` (as NumPy writes a type and its byte order) says otherwise; it is flat.
+    With `read_only` nothing on the disk changes, whatever is or is not there: no folder is made, no row is noted as of
+    use, none goes, and what cannot be read is as good as missing.
     Raises `UsageError` where $KOPAL_CACHE_MAX says no size.
     """
 
-    def __init__(self, folder: Path, context: bytes, kind: str = "<f4") -> None:
+    def __init__(self, folder: Path, context: bytes, kind: str = "<f4", read_only: bool = False) -> None:
         self.fault = ""
         self._kind = kind
         self._context = context
@@ -47,8 +49,12 @@ class Store:
         self._lock = threading.Lock()
         self._began = int(time.time())
         self._of_use: set[int] = set()
-        self._adds = True
+        self._adds = not read_only
         self._connection: sqlite3.Connection | None = None
+        if read_only:
+            with suppress(sqlite3.Error, OSError, ValueError):
+                self._connection = opened_to_read(folder)
+            return
         try:
             self._connection = opened(folder)
         except (sqlite3.Error, OSError, ValueError) as error:
