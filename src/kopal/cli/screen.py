@@ -66,7 +66,7 @@ class Screen:
 
     @__call__.register
     def _(self, extraction: Extraction) -> None:
-        say(paragraph(f"features: {extraction.in_words()}", 10))
+        say(paragraph(f"features: {shown(extraction.in_words())}", 10))
 
     @__call__.register
     def _(self, plan: Plan) -> None:
