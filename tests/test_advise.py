@@ -119,7 +119,6 @@ def test_advise_tells_the_curve_what_follows_and_what_it_costs(kopal: Kopal, tmp
     assert code == 0, err
     for words in ("learning curve", "100%", "2 x", "4 x", "trouble", "more photos: ", "the head only", "LogME"):
         assert words in out
-    assert max(map(len, out.splitlines())) <= max(80, len(str(tmp_path)) + 25)
     assert (tmp_path / "curve.svg").is_file()
     code, out, err = kopal("advise", tmp_path / "photos", "--json")
     assert code == 0, err

@@ -146,6 +146,5 @@ def test_a_summary_is_a_few_lines_whatever_was_found() -> None:
     audit = Audit(9).plus(Finding(kind, "a" * 300, (), 1.0, "why", "keep") for kind in kinds for _ in range(40))
     lines = list(summary_lines(audit))
     assert len(lines) == 8
-    assert max(map(len, lines)) < 180
     assert lines[-1].strip() == "and 40 outlier, 40 tiny, 40 imbalance"
     assert not list(summary_lines(Audit(9)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -16,10 +17,14 @@ from rich.cells import cell_len
 
 from conftest import make_photos
 from kopal.cli.app import app
-from kopal.cli.output import columns, cut, paragraph
+from kopal.cli.folding import fold
+from kopal.cli.output import columns, cut, paragraph, say, say_json, say_whole, this_command
 from kopal.cli.typography import ERRORS, LIKE
 
 Kopal = Callable[..., tuple[int, str, str]]
+DEEP = "/".join(("a-folder-in-a-folder-in-a-folder", "čtyřicet-dva", "photos-of-the-year-before-last", "all"))
+DEEP_RUN = f"{DEEP}-run"
+LONG_CLASS, LONG_FILE = "a-class-whose-name-goes-on-and-on-until-no-table-can-hold-it", "one-word-" + "犬" * 60
 LONG = ("a class whose name goes on and on until no table of eighty columns can hold it", "kočka", "pes " * 30 + "end")
 COMMANDS = {
     "train": "train photos --effort quick --out runs/new",
@@ -27,6 +32,22 @@ COMMANDS = {
     "train heads": "train photos --head all --effort quick --out runs/heads",
     "train from pixels": "train photos --net linear --image-size 16 --epochs 2 --out runs/pixels",
     "dry run": "train photos --dry-run",
+    "train hard": f"train {DEEP} --effort quick --out runs/hard",
+    "dry run hard": f"train {DEEP} --dry-run",
+    "audit": "audit photos",
+    "audit hard": f"audit {DEEP} --out audit.html",
+    "audit into a list": f"audit {DEEP} --out audit.csv",
+    "evaluate hard": f"evaluate runs/e/model.onnx {DEEP}",
+    "explain hard": f"explain runs/e/model.onnx {DEEP}/{LONG_CLASS}/{LONG_FILE}.jpg --out why.png",
+    "features hard": f"features {DEEP} --out f.npz",
+    "similar hard": f"similar {DEEP} {DEEP}/{LONG_CLASS}/{LONG_FILE}.jpg --top 12 --model runs/e/model.onnx",
+    "advise hard": f"advise {DEEP}",
+    "lr-find hard": f"lr-find {DEEP} --net linear --image-size 16 --plot lr.svg",
+    "report hard": f"report {DEEP_RUN}",
+    "inspect hard": "inspect runs/e/model.onnx",
+    "compare hard": f"compare runs/e {DEEP_RUN} --out compare.html",
+    "bad photos": f"predict runs/e/model.onnx {DEEP}",
+    "bad query": f"similar {DEEP} {DEEP}/pes --top 3",
     "predict": "predict runs/a/model.onnx photos --top 3",
     "evaluate": "evaluate runs/a/model.onnx photos",
     "evaluate long names": "evaluate runs/b/model.onnx long",
@@ -51,6 +72,8 @@ COMMANDS = {
     "wrong option": "train photos --nonsense",
     "wrong class": "evaluate runs/b/model.onnx photos",
     "wrong folder": "train nowhere",
+    "wrong photo": f"explain runs/e/model.onnx {DEEP}/pes/{LONG_FILE}.jpg",
+    "wrong place": f"features photos --out {DEEP}/nowhere/f.npz",
 }
 NAMES = [command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands]  # type: ignore[union-attr]
 TALKING = ("train", "evaluate", "advise", "features", "similar", "lr-find", "ladder")
@@ -58,12 +81,13 @@ TALKING = ("train", "evaluate", "advise", "features", "similar", "lr-find", "lad
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two sets and three models, to work in with short paths."""
+    """A folder with three sets and their models, to work in with short paths."""
     from kopal.cli import run
 
     folder = tmp_path_factory.mktemp("home")
     make_photos(folder / "photos", ("kočka", "pes", "alpaka"), count=5)
     make_photos(folder / "long", LONG, count=4)
+    make_hard(folder / DEEP)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("KOPAL_CACHE", "cache")
@@ -73,7 +97,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             run(["train", "photos", "--net", "linear", "--image-size", "16", "--epochs", "1", "--out", "runs/c"]) == 0
         )
         assert run(["train", "photos", "--effort", "quick", "--seed", "1", "--out", "runs/d"]) == 0
+        assert run(["train", DEEP, "--effort", "quick", "--out", "runs/e"]) == 0
+        shutil.copytree("runs/e", DEEP_RUN)
+        report = Path(DEEP_RUN) / "report.json"
+        told = json.loads(report.read_bytes()) | {"data": {"typed": DEEP, "path": f"{DEEP}/gone"}}
+        report.write_text(json.dumps(told), encoding="utf-8")
     return folder
+
+
+def make_hard(root: Path) -> None:
+    """Photos in a deep folder with a long class and long names, among them what an audit finds and nobody can read."""
+    make_photos(root, (LONG_CLASS, "pes"), count=6)
+    shutil.copy(root / LONG_CLASS / "1.jpg", root / LONG_CLASS / f"{LONG_FILE}.jpg")
+    shutil.copy(root / LONG_CLASS / "2.jpg", root / "pes" / f"{'a copy of another photo, ' * 5}.jpg")
+    (root / "pes" / f"{LONG_FILE}.jpg").write_text("no picture")
+    (root / "pes" / "cut.jpg").write_bytes((root / "pes" / "1.jpg").read_bytes()[:-900])
 
 
 @pytest.fixture
@@ -101,10 +139,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 
 
 def too_wide(text: str, width: int) -> list[str]:
-    """Lines that a terminal would wrap. A web address is never cut, and a line of an answer is for machines."""
-    return [
-        line for line in text.splitlines() if cell_len(line) > width and "https://" not in line and "\t" not in line
-    ]
+    """Lines that a terminal would wrap. What is to be copied is whole, and a line of an answer is for machines."""
+    whole = re.compile(rf"  {re.escape(this_command())} |.*(https://|\t)")
+    return [line for line in text.splitlines() if cell_len(line) > width and not whole.match(line)]
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -114,7 +151,7 @@ def test_no_line_is_wider_than_the_terminal(
 ) -> None:
     terminal(width)
     code, out, err = kopal(*COMMANDS[name].split())
-    assert code == (2 if name.startswith("wrong") else 0), err
+    assert code == {"wrong": 2, "bad": 1}.get(name.split(maxsplit=1)[0], 0), err
     assert out or code
     assert too_wide(out + err, width) == []
     assert "\x1b" not in out + err
@@ -142,7 +179,9 @@ def test_the_help_of_every_command_fits_and_no_panel_is_cut(
             assert re.search(r"[^─] ─+╮$", line), f"the title is cut: {line}"
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate long names", "nets"])
+@pytest.mark.parametrize(
+    "name", ["train", "evaluate long names", "nets", "train hard", "evaluate hard", "audit hard", "advise hard"]
+)
 def test_in_a_pipe_nothing_is_cut_or_wrapped(kopal: Kopal, at_home: Path, name: str) -> None:
     code, out, err = kopal(*COMMANDS[name].split())
     assert code == 0, err
@@ -151,6 +190,15 @@ def test_in_a_pipe_nothing_is_cut_or_wrapped(kopal: Kopal, at_home: Path, name: 
         assert all(each in out for each in LONG)
     if name == "nets":
         assert "224 x 224 x 3" in out
+    if name in ("train hard", "evaluate hard"):
+        bad = Path(DEEP) / "pes" / f"{LONG_FILE}.jpg"
+        assert f"  not-an-image  {bad}: not a JPEG, PNG, WEBP, GIF, BMP or TIFF by its content\n" in out
+    if name == "train hard":
+        assert re.search(r"\n +\d+ label conflict  .*\.jpg = .*\.jpg\n", out)
+    if name == "audit hard":
+        assert re.search(rf"\n  {DEEP}/.*jpg = {DEEP}/.*jpg: it stands in .*, its twin in .*\n", out)
+    if name == "advise hard":
+        assert all(line[:2] != "  " for line in out.split("\n→ ", 1)[1].split("\n\n")[0].splitlines())
 
 
 def test_columns_of_the_report_stay_aligned_whatever_the_screen_can_show(at_home: Path) -> None:
@@ -253,11 +301,51 @@ def test_predict_looks_into_archives(kopal: Kopal, at_home: Path) -> None:
 def test_paragraphs_break_between_words_and_names_are_cut_to_a_width(terminal: Callable[[int], None]) -> None:
     assert paragraph("word " * 40) == "word " * 40
     terminal(60)
-    lines = paragraph("note: " + "word " * 40 + "a" * 70, 6).split("\n")
+    text = "note: " + "word " * 40 + "a" * 70 + " https://" + "b" * 70
+    lines = paragraph(text, 6).split("\n")
     assert all(len(line) <= 60 for line in lines[:-1])
-    assert lines[1].startswith("      word")
-    assert lines[-1] == "      " + "a" * 70
+    assert all(line.startswith("      ") and line[6] != " " for line in lines[1:])
+    assert lines[-1] == "      https://" + "b" * 70
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert paragraph("one\n    " + "two " * 20).split("\n") == ["one", *(f"   {' two' * count}" for count in (14, 6))]
     assert cut("short", 10) == "short"
     assert cut("kočka domácí", 8) == "kočka d…"
     assert cell_len(cut("ㄱ" * 20, 9)) <= 9
     assert all(cell_len(line) <= 60 for line in columns([("x" * 100, "1"), ("y", "200")]))
+
+
+def test_what_is_said_is_folded_on_a_terminal_and_what_is_to_be_copied_is_not(
+    terminal: Callable[[int], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    say("  " + "word " * 30)
+    assert capfd.readouterr().out == "  " + "word " * 30 + "\n"
+    terminal(60)
+    say("  " + "word " * 30)
+    first, *others = capfd.readouterr().out.splitlines()
+    assert first.startswith("  word")
+    assert others
+    assert all(line.startswith("    word") and len(line) <= 60 for line in others)
+    say_whole("  kopal " + "word " * 30)
+    say_json({"name": "x" * 100})
+    assert capfd.readouterr().out.splitlines()[0] == "  kopal " + "word " * 30
+
+
+def test_folded_lines_fit_and_nothing_is_lost() -> None:
+    rng = random.Random(0)
+    for _ in range(2000):
+        width, indent = rng.randint(4, 40), rng.randint(0, 12)
+        letters = [rng.choice("ab/犬č  ") for _ in range(rng.randint(0, 90))]
+        text = "".join(letters).strip()
+        lines = fold(text, width, indent)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert all(cell_len(line) <= width for line in lines), (text, width, indent)
+        assert all(line.startswith(" " * min(indent, width // 2)) for line in lines[1:])
+        assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_long_path_is_broken_after_a_slash() -> None:
+    lines = fold("bad  photos/of/the/year/1.jpg: no picture", 18, 5)
+    assert lines == ["bad  photos/of/", "     the/year/", "     1.jpg: no", "     picture"]
+    assert fold("a web address: https://example.org/long", 18, 2) == ["a web address:", "  https://example.org/long"]
+    assert fold("a b", 80) == ["a b"]
+    assert fold("", 80) == [""]

@@ -93,8 +93,8 @@ def _check(members: list[Classifier]) -> None:
             )
         if member.geometry != first.geometry:
             raise UsageError(
-                f"{_called(first, 1)} and {_called(member, number)} look at photos differently\n"
-                f"model 1:  {in_words(first.geometry)}\nmodel {number}:  {in_words(member.geometry)}",
+                f"{_called(first, 1)} and {_called(member, number)} look at photos differently: model 1 "
+                f"{in_words(first.geometry)}; model {number} {in_words(member.geometry)}",
                 "models of one geometry: a file takes pixels of one kind",
                 "train them on the same photos with the same --image-size, or with nets of the same input",
             )

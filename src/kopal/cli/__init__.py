@@ -8,7 +8,10 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from kopal.errors import KopalError
 
 INTERRUPTED, UNHEARD, USAGE, BUG = 130, 141, 2, 1
 
@@ -53,7 +56,7 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as end:
         return end.exit_code
     except KopalError as error:
-        return _fail(f"error: {error}", USAGE, debug)
+        return _fail(f"error: {_in_three_lines(error)}", USAGE, debug)
     except wrong_words as error:
         return _fail(f"error: {_in_one_line(error)}", USAGE, debug)
     except (KeyboardInterrupt, typer.Abort) as stop:
@@ -72,13 +75,21 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int, debug: bool) -> int:
-    from kopal.cli.output import paragraph, say
+    from kopal.cli.output import paragraph, say, say_whole
 
     if debug:
-        traceback.print_exc()
+        say_whole(traceback.format_exc().rstrip("\n"), sys.stderr)
     for line in message.split("\n"):
         say(paragraph(line, 10, sys.stderr), sys.stderr)
     return code
+
+
+def _in_three_lines(error: KopalError) -> str:
+    """A message whose parts are a line each: none of the names in them begins a line of its own."""
+    from kopal.errors import KopalError
+    from kopal.files import shown
+
+    return str(KopalError(*map(shown, (error.happened, error.expected, error.fix))))
 
 
 def _in_one_line(error: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,8 +13,6 @@ from kopal.cli.words import HELP
 
 if TYPE_CHECKING:
     from kopal.advise import Advice
-
-WIDTH = 80
 
 
 def advise(
@@ -56,7 +53,7 @@ def advise(
 def advice_lines(advice: Advice, net: str) -> Iterator[str]:
     """The advice as a page: what was measured, the curve, what follows, what it costs."""
     from kopal.advise import EPOCHS, LAST
-    from kopal.cli.output import seconds
+    from kopal.cli.output import paragraph, seconds
     from kopal.similarity import FAMILIAR
 
     measured = advice.measured
@@ -81,7 +78,7 @@ def advice_lines(advice: Advice, net: str) -> Iterator[str]:
             yield f"{times:12} x  {times * advice.curve.photos:6}  {expected:.3f} ({low:.3f} to {high:.3f}) expected"
     yield ""
     for sentence in advice.sentences():
-        yield from wrap(sentence, WIDTH, initial_indent="→ ", subsequent_indent="  ")
+        yield paragraph(f"→ {sentence}", 2)
     if advice.costs:
         spent = advice.costs
         yield "\nabout how long here, reading aside (a factor of two either way)"

@@ -50,7 +50,7 @@ def show(predictions: Iterable[Prediction], top: int, json: bool, csv: Path | No
 
 def _print(prediction: Prediction, top: int) -> None:
     if prediction.unreadable:
-        _say(f"{shown(prediction.path)}\tunreadable\t{prediction.unreadable}\n")
+        _say(f"{shown(prediction.path)}\tunreadable\t{shown(prediction.unreadable)}\n")
         return
     # A short list is the answer, unless so many were asked for or it is none.
     rows = prediction.top[:top] if top > 1 or prediction.unsure else prediction.candidates or prediction.top[:top]

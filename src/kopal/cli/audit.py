@@ -29,7 +29,7 @@ def audit(
     from kopal import pipeline
     from kopal.cli.aside import telling
     from kopal.cli.audit_lines import audit_lines
-    from kopal.cli.output import say, say_json
+    from kopal.cli.output import quoted, say, say_json, say_whole, this_command
     from kopal.cli.place import check_audit_place
     from kopal.datasets import open_dataset
     from kopal.recipes import recipe
@@ -49,20 +49,19 @@ def audit(
         written = _write(out, found, dataset)
         if not as_json:
             say(written)
+            if out.suffix.lower() == ".csv":
+                say_whole(f"  {this_command()} train PHOTOS --review {quoted(out)}")
 
 
 def _write(out: Path, found: Audit, dataset: Dataset) -> str:
     """The file, in the format that its name asks for → what to say of it."""
-    from kopal.cli.output import quoted, shown, this_command
+    from kopal.cli.output import shown
     from kopal.files import write_json, write_text
     from kopal.review import write_review
 
     if out.suffix.lower() == ".csv":
         write_review(out, found, dataset)
-        return (
-            f"\na list to edit: {shown(out)}; write leave out or relabel:NAME over keep, then\n"
-            f"  {this_command()} train PHOTOS --review {quoted(out)}"
-        )
+        return f"\na list to edit: {shown(out)}; write leave out or relabel:NAME over keep, then"
     if out.suffix.lower() == ".json":
         write_json(out, found.as_json())
         return f"\nas JSON: {shown(out)}"

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from textwrap import shorten
 
 from kopal.audit import MEANING, Audit, Finding
 from kopal.audit.leaks import WithoutTwins
-from kopal.cli.output import shown
+from kopal.cli.output import cut, room, shown
 
 SHOWN = 5
 """Findings of a kind that the command itself names."""
 LOUD = 6
 """Kinds that a training's summary names; the rest are counted."""
-WIDTH = 80
 
 
 def summary_lines(audit: Audit) -> Iterator[str]:
@@ -23,9 +21,10 @@ def summary_lines(audit: Audit) -> Iterator[str]:
     if not kinds:
         return
     yield "audit (kopal audit shows all; copies stay together in every split):"
+    free = room()
     for kind, count, worst in kinds[:LOUD]:
         line = f"  {count:5} {kind:14}  "
-        yield line + shorten(_short(worst), WIDTH - len(line), placeholder=" …")
+        yield line + cut(_short(worst), free and free - len(line))
     if rest := kinds[LOUD:]:
         yield f"        and {', '.join(f'{count} {kind}' for kind, count, _ in rest)}"
 

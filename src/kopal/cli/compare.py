@@ -48,7 +48,7 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
     """The table of a comparison, and what it means."""
     from rich.cells import cell_len
 
-    from kopal.cli.output import cut, pad, room
+    from kopal.cli.output import cut, pad, room, shown
 
     free = room()
     names = [cut(row.run, free and free - NUMBERS) for row in found.rows]
@@ -62,7 +62,7 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
             f"{row.calibration_error:5.3f}  {row.seconds:7.1f}  {row.bytes / 1e6:5.1f}  {p}"
         ).rstrip()
     places = {row.measured_on for row in found.rows}
-    where = f", {places.pop()}" if len(places) == 1 else ""
+    where = f", {shown(places.pop())}" if len(places) == 1 else ""
     if found.shared:
         yield f"on the same {found.shared} photos{where}; calib is the calibration error"
         yield "p is McNemar's: how likely chance alone would part a run so far from the first"

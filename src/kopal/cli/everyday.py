@@ -34,7 +34,7 @@ Model = Annotated[str, typer.Argument(help=HELP["model"], show_default=False)]
 
 
 def demo(out: Out = None, seed: Seed = 0) -> None:
-    from kopal.cli.output import quoted, say, this_command
+    from kopal.cli.output import quoted, say, say_whole, this_command
     from kopal.cli.screen import Screen
     from kopal.demo import demo as run_demo
 
@@ -42,8 +42,8 @@ def demo(out: Out = None, seed: Seed = 0) -> None:
         run = run_demo(out, seed, screen)
     say(f"\na picture of right and wrong answers: {quoted(run.folder / 'predictions.png')}")
     say("next:")
-    say(f"  {this_command()} predict {quoted(run.model)} {quoted(run.folder / 'samples')}")
-    say(f"  {this_command()} train path/to/your/photos")
+    say_whole(f"  {this_command()} predict {quoted(run.model)} {quoted(run.folder / 'samples')}")
+    say_whole(f"  {this_command()} train path/to/your/photos")
 
 
 @with_knobs(*TRAINING)

@@ -72,21 +72,18 @@ def _grounds(model: str, photo: str, label: str | None) -> Explanation:
 
 def explanation_lines(found: Explanation) -> Iterator[str]:
     """The answer, where it comes from, and the nearest photos, in words."""
-    from rich.cells import cell_len
-
-    from kopal.cli.output import pad, shown
+    from kopal.cli.output import shown
+    from kopal.cli.similar_lines import near_lines
 
     ranked = ", ".join(f"{shown(name)} {share:.3f}" for name, share in found.top)
     said = "" if found.said == found.top[0][0] else f"{shown(found.said)}; "
     yield f"{shown(found.path)}: {said}{ranked}"
     yield f"for {shown(found.explained)}: {found.attribution.in_words()}"
-    width = max((cell_len(shown(near.label)) for near in found.near), default=0)
     if found.near:
         yield f"nearest of {found.compared} photos that it learned from:"
-    for near in found.near:
-        yield f"  {near.similarity:6.3f}  {pad(shown(near.label), width)}  {shown(near.path)}"
+    yield from near_lines([(near.similarity, near.label, near.path, "") for near in found.near])
     if found.note:
-        yield f"note: {found.note}"
+        yield f"note: {shown(found.note)}"
 
 
 def explanation_json(found: Explanation) -> dict[str, Any]:

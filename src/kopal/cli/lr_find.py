@@ -27,7 +27,7 @@ def lr_find(
     quiet: Quiet = False,
 ) -> None:
     from kopal.cli.aside import telling
-    from kopal.cli.output import free_name, paragraph, say, say_json, shown
+    from kopal.cli.output import free_name, paragraph, say, say_json, say_whole, shown
     from kopal.cli.place import check_picture_place
     from kopal.datasets import open_dataset
     from kopal.files import write_bytes
@@ -52,7 +52,8 @@ def lr_find(
     say(f"drawn in {shown(plot)}")
     if found.learns and not quiet:
         where = {"labels_from": labels_from, "group": group}
-        say(f"next:\n  {_train_command(data, where | said, found.suggested)}")
+        say("next:")
+        say_whole(f"  {_train_command(data, where | said, found.suggested)}")
 
 
 def _train_command(data: str, said: dict[str, Any], rate: float) -> str:

@@ -57,7 +57,7 @@ def model_lines(classifier: Classifier) -> Iterator[str]:
     if promised := Promise.of_card(card.thresholds, len(card.classes)).in_words():
         yield f"promises   {promised}"
     if unknown := card.thresholds.get(UNKNOWN):
-        yield f"unknown    above {unknown['threshold']:g}: {unknown.get('method', '')}"
+        yield shown(f"unknown    above {unknown['threshold']:g}: {unknown.get('method', '')}")
     yield f"file       {classifier.size / 1e6:.1f} MB"
     yield f"sha256     {classifier.digest}"
     for key, value in card.provenance.items():
@@ -65,7 +65,7 @@ def model_lines(classifier: Classifier) -> Iterator[str]:
             yield from map(_member_line, range(1, len(value) + 1), value)
         elif key != "learned_from":  # a mark of each photo: for evaluate, not for eyes
             told = ", ".join(f"{name} {entry}" for name, entry in value.items()) if isinstance(value, dict) else value
-            yield f"{key:10} {told}"
+            yield shown(f"{key:10} {told}")
 
 
 def _member_line(number: int, member: Any) -> str:

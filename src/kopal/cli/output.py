@@ -1,26 +1,40 @@
-"""Text and JSON to standard output, aligned by terminal cells. Only a terminal wraps, so only there room is short."""
+"""Text and JSON to standard output, aligned by terminal cells. Only a terminal wraps, so only there room is short.
+
+Whatever is printed passes here, and no control character but the end of a line comes through: a terminal obeys them.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from textwrap import wrap
 from typing import IO, Any
 
 from rich.cells import cell_len, set_cell_size
 
 from kopal import files
+from kopal.cli.folding import fold
 from kopal.cli.typography import as_printed
+
+_UNUSUAL = re.compile(r"[^\n -~]")
+"""All but the end of a line and what ASCII can print."""
 
 
 def say(text: str, file: IO[str] | None = None) -> None:
-    """One line, or a few, as they are."""
-    print(text, file=file or sys.stdout, flush=True)
+    """One line, or a few, for eyes; a terminal that is too narrow gets them folded."""
+    lines = map(files.shown, text.split("\n"))
+    say_whole("\n".join(paragraph(line, _indent(line) + 2, file) for line in lines), file)
+
+
+def say_whole(text: str, file: IO[str] | None = None) -> None:
+    """Lines that are never folded, as they are read by machines or copied."""
+    print("\n".join(map(files.shown, text.split("\n"))), file=file or sys.stdout, flush=True)
 
 
 def shown(path: str | os.PathLike[str]) -> str:
@@ -30,25 +44,26 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 def room(file: IO[str] | None = None) -> int | None:
     """The columns of the terminal that is written to; None where it is a file or a pipe."""
-    return shutil.get_terminal_size().columns if (file or sys.stdout).isatty() else None
+    stream = file or sys.stdout
+    if not stream.isatty():
+        return None
+    size = os.terminal_size((80, 24))
+    with suppress(OSError, ValueError):  # such as where standard output is no terminal, but standard error is
+        size = os.get_terminal_size(stream.fileno())
+    return shutil.get_terminal_size(size).columns
 
 
 def paragraph(text: str, indent: int = 0, file: IO[str] | None = None) -> str:
-    """A sentence or two, broken between words where a terminal is too narrow, further lines indented."""
+    """A sentence or two, folded where a terminal is too narrow, further lines indented."""
     width = room(file)
-    if width is None or cell_len(text) <= width:
+    if width is None:
         return text
-    start = text[: len(text) - len(text.lstrip())]
-    return "\n".join(
-        wrap(
-            text.lstrip(),
-            max(width, 40),
-            initial_indent=start,
-            subsequent_indent=" " * (indent or len(start)),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    )
+    lines = text.split("\n")
+    return "\n".join(part for line in lines for part in fold(line, max(width, 40), indent or _indent(line)))
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def cut(text: str, width: int | None) -> str:
@@ -60,13 +75,23 @@ def cut(text: str, width: int | None) -> str:
 
 def say_json(value: Any) -> None:
     """JSON for scripts: UTF-8 where standard output is, else all ASCII."""
-    say(as_json(value, indent=2))
+    say_whole(as_json(value, indent=2))
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
-    """JSON that survives the encoding of standard output; the escape of a file name's odd byte is JSON's too."""
+    """JSON that survives the encoding of standard output; control characters and odd bytes of names are escaped.
+
+    JSON itself lets some of them be, such as U+009B, which a terminal takes for the beginning of a command.
+    """
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    return json.dumps(value, ensure_ascii=not utf8, indent=indent)
+    text = json.dumps(value, ensure_ascii=not utf8, indent=indent)
+    return _UNUSUAL.sub(lambda found: _in_json(found[0]), text)
+
+
+def _in_json(letter: str) -> str:
+    if letter == "\x7f":  # the one that JSON's own escapes leave out
+        return "\\u007f"
+    return letter if letter.isprintable() else json.dumps(letter)[1:-1]
 
 
 def free_name(name: str) -> Path:

@@ -17,7 +17,7 @@ def report(
 ) -> None:
     import webbrowser
 
-    from kopal.cli.output import say, shown
+    from kopal.cli.output import paragraph, say, shown
     from kopal.cli.place import check_report_place
     from kopal.files import write_text
     from kopal.report.page import photos_of, run_page
@@ -27,7 +27,7 @@ def report(
     source, note = photos_of(run, data)
     write_text(run / PAGE, run_page(run, source))
     if note:
-        say(f"note: {note}")
+        say(paragraph(f"note: {note}", 6))
     say(f"written to {shown(run / PAGE)}")
     if open_it:
         webbrowser.open((run / PAGE).resolve().as_uri())

@@ -38,7 +38,7 @@ def features(
     quiet: Quiet = False,
 ) -> None:
     from kopal.cli.aside import telling
-    from kopal.cli.output import free_name, say, say_json, shown
+    from kopal.cli.output import free_name, say, say_json, say_whole, shown
     from kopal.cli.place import check_features_place
     from kopal.datasets import open_dataset
     from kopal.errors import DataError
@@ -63,7 +63,7 @@ def features(
         return
     say(f"saved in {shown(out)}, {out.stat().st_size / 1e6:.1f} MB: {len(photos)} rows of {photos.features.shape[1]}")
     if out.suffix.lower() == ".npz" and not quiet:
-        say(f'to read it:  numpy.load("{shown(out)}")["features"]')
+        say_whole(f'to read it:  numpy.load("{shown(out)}")["features"]')
 
 
 def similar(

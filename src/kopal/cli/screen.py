@@ -63,11 +63,11 @@ class Screen:
             fewest = min(counts, key=lambda pair: int(pair[1]))
             say(f"  and {len(counts) - CLASSES_SHOWN} more; the fewest: {fewest[0]}, {fewest[1]}")
         for note in dataset.notes:
-            say(paragraph(f"note: {note}", 6))
+            say(paragraph(f"note: {shown(note)}", 6))
 
     @__call__.register
     def _(self, extraction: Extraction) -> None:
-        say(paragraph(f"features: {extraction.in_words()}", 10))
+        say(paragraph(f"features: {shown(extraction.in_words())}", 10))
 
     @__call__.register
     def _(self, plan: Plan) -> None:
@@ -109,14 +109,14 @@ class Screen:
         rows = ledger.rows if ledger.complete else ledger.rows[:UNREADABLE_SHOWN]
         width = max(len(row.kind) for row in rows)
         for row in rows:
-            say(f"  {row.kind:{width}}  {shown(row.path)}: {row.reason}")
+            say(paragraph(f"  {row.kind:{width}}  {shown(row.path)}: {shown(row.reason)}", width + 4))
         if len(ledger.rows) > len(rows):
             say(f"  and {len(ledger.rows) - len(rows)} more")
 
     @__call__.register
     def _(self, note: log.Note) -> None:
         self._close()
-        say(paragraph(f"note: {note.text}", 6))
+        say(paragraph(f"note: {shown(note.text)}", 6))
 
     @__call__.register
     def _(self, course: Course) -> None:
@@ -124,13 +124,14 @@ class Screen:
         height, width, channels = course.net.image
         epochs = f"at most {course.epochs} epochs" if course.epochs else "epochs"
         budget = f", {seconds(course.budget)} in all" if course.budget else ""
-        say(
+        told = (
             f"plan: {course.net.name} from pixels {height} x {width} x {channels}, {course.parameters:,} parameters\n"
             f"      {course.photos} photos to learn from, {course.validation} to validate on\n"
             f"      {course.how}\n"
             f"      {epochs} of about {seconds(course.epoch_seconds)}{budget}\n"
             f"      it starts from random weights: large nets need many thousands of photos\n"
         )
+        say(paragraph(told, 6))
         self._course = course
 
     @__call__.register
@@ -140,7 +141,7 @@ class Screen:
         epochs = f"{course.epochs} epochs of about {seconds(course.epoch_seconds)}"
         budget = f", {seconds(course.budget)} in all" if course.budget else ""
         seen = "activations of the frozen stages, mirrored" if tuning.below else "pixels"
-        say(
+        told = (
             f"plan: fine-tune {len(tuning.stages)} of {tuning.of} stages of {course.net.name}, "
             f"{course.parameters:,} parameters: {', '.join(tuning.stages)}\n"
             f"      {course.photos} photos to learn from ({seen}), {course.validation} to validate on\n"
@@ -149,6 +150,7 @@ class Screen:
             f"      it starts as the probe, a head on frozen features: validation loss {loss(tuning.probe_loss)}, "
             f"accuracy {tuning.probe_accuracy:.4f}\n"
         )
+        say(paragraph(told, 6))
         self._course, self._tunes = course, True
 
     @__call__.register

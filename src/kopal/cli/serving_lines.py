@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from collections.abc import Callable
 
-from kopal.cli.output import say, shown
+from kopal.cli.output import as_json, say, say_whole, shown
 from kopal.log import Log, Note
 from kopal.serve import Settings
 
@@ -24,7 +23,7 @@ def screen(model: str, settings: Settings, log_json: bool) -> Log:
         match noun:
             case Listening(host, port):
                 address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-                tell("listening", f"{shown(model)} at {address} (Ctrl-C ends it)", address=address)
+                tell("listening", f"{model} at {address} (Ctrl-C ends it)", address=address)
                 if settings.public:
                     asked = "with the token" if settings.token else "WITHOUT ANY TOKEN"
                     tell("warning", f"warning: every machine that reaches this one may ask, {asked}")
@@ -46,17 +45,17 @@ def screen(model: str, settings: Settings, log_json: bool) -> Log:
 
 
 def _line(event: str, text: str, **fields: object) -> None:
-    _say(f"{time.strftime('%H:%M:%S')} {text}" if event == "request" else text)
+    _say(say, shown(f"{time.strftime('%H:%M:%S')} {text}" if event == "request" else text))
 
 
 def _json_line(event: str, text: str, **fields: object) -> None:
     value = {"time": round(time.time(), 3), "event": event, **({} if event == "request" else {"text": text}), **fields}
-    _say(json.dumps(value))
+    _say(say_whole, as_json(value))
 
 
-def _say(text: str) -> None:
+def _say(how: Callable[[str], None], text: str) -> None:
     try:
-        say(text)
+        how(text)
     except OSError:
         # Whoever read the log has gone, or its disk is full; those who ask for answers still get them.
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.cells import cell_len
 
-from kopal.cli.output import pad, say_json, shown
+from kopal.cli.output import cut, pad, paragraph, room, say_json, shown
 from kopal.similar import Answer, Similar
 
 
@@ -16,11 +16,20 @@ def similar_lines(found: Similar) -> Iterator[str]:
     for answer in found.answers:
         yield f"\n{shown(answer.query)}"
         if answer.unreadable:
-            yield f"  unreadable: {answer.unreadable}"
-        width = max((cell_len(shown(near.label)) for near in answer.neighbours), default=0)
-        for near in answer.neighbours:
-            twin = "  (the same file)" if near.same_file else ""
-            yield f"  {near.similarity:6.3f}  {pad(shown(near.label), width)}  {shown(near.name)}{twin}"
+            yield f"  unreadable: {shown(answer.unreadable)}"
+        twin = "  (the same file)"
+        yield from near_lines(
+            [(near.similarity, near.label, near.name, twin if near.same_file else "") for near in answer.neighbours]
+        )
+
+
+def near_lines(rows: Sequence[tuple[float, str, str, str]]) -> Iterator[str]:
+    """(similarity, class, path, remark) of photos as aligned lines; a long class is cut, a long path folded."""
+    free = room()
+    labels = [cut(shown(label), free and free // 3) for _, label, _, _ in rows]
+    width = max(map(cell_len, labels), default=0)
+    for label, (similarity, _, path, remark) in zip(labels, rows, strict=True):
+        yield paragraph(f"  {similarity:6.3f}  {pad(label, width)}  {shown(path)}{remark}", width + 12)
 
 
 def similar_json(found: Similar) -> None:

@@ -15,7 +15,7 @@ def ensemble(
     out: Annotated[Path | None, typer.Option("--out", help=HELP["--out ensemble"], show_default=False)] = None,
 ) -> None:
     from kopal.classifier import load
-    from kopal.cli.output import free_name, quoted, say, shown, this_command
+    from kopal.cli.output import free_name, quoted, say, say_whole, shown, this_command
     from kopal.cli.place import check_place
     from kopal.ensemble import combine
 
@@ -27,11 +27,12 @@ def ensemble(
     say(f"saved in {shown(out)}, {classifier.size / 1e6:.1f} MB:")
     say(f"  {shown(classifier.card.net)}, {len(classifier.classes)} classes")
     if photos := classifier.card.provenance.get("photos"):
-        say(f"  the models learned from {photos} different photos")
+        say(f"  the models learned from {shown(str(photos))} different photos")
     if any(member.has_unknown for member in members):
         say("  it does not tell unknown photos, as a single model does")
-    say(f"next:\n  {this_command()} evaluate {quoted(out)} path/to/new/photos")
-    say(f"  {this_command()} predict {quoted(out)} photo.jpg")
+    say("next:")
+    say_whole(f"  {this_command()} evaluate {quoted(out)} path/to/new/photos")
+    say_whole(f"  {this_command()} predict {quoted(out)} photo.jpg")
 
 
 def inspect(

@@ -11,7 +11,7 @@ from typing import Any
 from kopal.backends.torch_module import require_torch
 from kopal.cli.aside import telling
 from kopal.cli.dry import dry_run
-from kopal.cli.output import quoted, say, say_json, shown, this_command
+from kopal.cli.output import quoted, say, say_json, say_whole, shown, this_command
 from kopal.cli.report_lines import accuracy_line
 from kopal.datasets import Dataset
 from kopal.errors import KopalError, TogetherError, UsageError
@@ -103,9 +103,10 @@ def _train(
     if manner.as_json:
         say_json({"folder": str(run.folder), "model": str(run.model), **run.numbers()})
     elif manner.quiet:
-        say(f"{accuracy_line(run.report)}\n{shown(run.model)}")
+        say_whole(f"{accuracy_line(run.report)}\n{shown(run.model)}")
     else:
-        say(f"next:\n  {this_command()} predict {quoted(run.model)} photo.jpg")
+        say("next:")
+        say_whole(f"  {this_command()} predict {quoted(run.model)} photo.jpg")
 
 
 def _together(data: Dataset, out: Path | None, recipe: Recipe, manner: Manner, resume: bool, every: int) -> int:

@@ -17,7 +17,8 @@ from kopal.report.web_page import plain
 def provenance(facts: Facts) -> str:
     """The model card: what it is, what it is for, what it learned from, with what."""
     card, report = facts.classifier.card, facts.report
-    learned = card.provenance.get("photos", report["photos"]["train"])
+    kept = card.provenance.get("photos")
+    learned = kept if isinstance(kept, int) else report["photos"]["train"]
     more = " …" if len(facts.classes) > 20 else ""
     rows: list[tuple[str, str]] = [
         ("knows", f"{len(facts.classes)} classes: {', '.join(facts.classes[:20])}{more}"),
