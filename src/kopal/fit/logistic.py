@@ -28,7 +28,7 @@ DEVIATION_FLOOR = 0.01
 
 BLOCK = 8192
 AT_ONCE = 512
-"""Rows that a step looks at together: their numbers stay in the processor's cache from the scores to the gradient."""
+"""Rows that are looked at together: their numbers stay in the processor's cache from the scores to the gradient."""
 
 Matrix = NDArray[np.float32]
 
@@ -45,70 +45,47 @@ class Affine:
         return features @ self.weight.T + self.bias
 
 
-@dataclass(frozen=True)
-class Turned:
-    """Features as the solver sees them: `rows` (N, A) = (features - mean) · scale, turned into `axes` (D, A).
-
-    `variance` (A,) is that along each axis. Without axes the columns stay as they are.
-    """
-
-    rows: Matrix
-    mean: Matrix
-    scale: Matrix
-    axes: Matrix | None
-    variance: Matrix
-
-    def affine(self, theta: Matrix) -> Affine:
-        """A solution (A + 1, K), the bias last → the map of raw features that it stands for."""
-        weight = theta[:-1] if self.axes is None else self.axes @ theta[:-1]
-        weight = weight.T * self.scale
-        return Affine(weight.astype(np.float32), (theta[-1] - weight @ self.mean).astype(np.float32))
-
-
-def turn(features: Features, weights: Matrix, order: NDArray[np.int64] | None = None) -> Turned:
-    """Features (N, D), the weight of each row (N,) in mean and spread → the rows turned, in that order if there is one.
-
-    No label has a part in it, so that one turn serves all folds (Hastie, Tibshirani and Friedman, 2009, 7.10.2).
-    """
-    weights = weights / weights.sum()
-    mean = weights @ features
-    blocks = _blocks(slice(0, len(features)), BLOCK)
-    deviation = np.sqrt(sum(weights[rows] @ np.square(features[rows] - mean) for rows in blocks))
-    scale = inverse_deviation(deviation)
-    axes, variance = _principal_axes(features, weights, mean, scale)
-    turned = np.empty((len(features), len(variance)), np.float32)
-    for rows in blocks:
-        standardised = (features[rows if order is None else order[rows]] - mean) * scale
-        turned[rows] = standardised if axes is None else standardised @ axes
-    return Turned(turned, mean, scale, axes, variance)
-
-
 def fit_path(
-    features: Features, labels: Labels, weights: Matrix, classes: int, penalties: Sequence[float], tolerance: float
-) -> list[Affine]:
-    """Features (N, D), labels (N,), weights (N,) → one affine map per penalty, each started from the one before."""
-    return follow(turn(features, weights), labels, weights, classes, penalties, tolerance)
-
-
-def follow(
-    turned: Turned,
+    features: Features,
     labels: Labels,
     weights: Matrix,
     classes: int,
     penalties: Sequence[float],
     tolerance: float,
-    without: slice = slice(0),
+    axes: Matrix | None = None,
 ) -> list[Affine]:
-    """`fit_path` on rows that are turned already, with labels and weights in their order, `without` some of them."""
-    kept = [rows for part in _around(without, len(labels)) for rows in _blocks(part, AT_ONCE)]
-    weights = weights / sum(float(weights[rows].sum()) for rows in kept)
-    targets = one_hot(labels, classes).astype(np.float32)
-    theta = np.zeros((turned.rows.shape[1] + 1, classes), np.float32)
+    """Features (N, D), labels (N,), weights (N,) → one affine map per penalty, each started from the one before.
+
+    Photos of weight 0 have no say. `axes` are `principal_axes` of much the same photos, instead of their own.
+    """
+    rows = np.flatnonzero(weights)
+    weights = weights[rows] / weights.sum()
+    mean, scale = _standard(features, weights, rows)
+    if axes is None:
+        axes = _axes(features, weights, rows, mean, scale)
+    turned = np.empty((len(rows), features.shape[1] if axes is None else axes.shape[1]), np.float32)
+    for block in _blocks(len(rows), BLOCK):
+        standardised = (features[rows[block]] - mean) * scale
+        turned[block] = standardised if axes is None else standardised @ axes
+    targets = one_hot(labels[rows], classes).astype(np.float32)
+    theta = np.zeros((turned.shape[1] + 1, classes), np.float32)
     path = []
     for penalty in penalties:
-        theta = _solve(turned, targets, weights, kept, penalty, theta, tolerance)
-        path.append(turned.affine(theta))
+        theta = _solve(turned, targets, weights, penalty, theta, tolerance)
+        weight = theta[:-1] if axes is None else axes @ theta[:-1]
+        weight = weight.T * scale
+        path.append(Affine(weight.astype(np.float32), (theta[-1] - weight @ mean).astype(np.float32)))
     return path
+
+
+def principal_axes(features: Features) -> Matrix | None:
+    """Features (N, D) → the axes (D, A) in which they vary independently once standardised, for folds to share.
+
+    Only the speed depends on them, where N is at least D. None for more than `AXES_LIMIT` features.
+    """
+    rows = np.arange(len(features))
+    weights = np.full(len(rows), 1 / len(rows), np.float32)
+    return _axes(features, weights, rows, *_standard(features, weights, rows))
 
 
 def inverse_deviation(deviation: Matrix) -> Matrix:
@@ -118,44 +95,41 @@ def inverse_deviation(deviation: Matrix) -> Matrix:
     return np.where(varies, 1 / np.where(varies, np.maximum(deviation, floor), 1), 0).astype(np.float32)
 
 
-def _principal_axes(features: Features, weights: Matrix, mean: Matrix, scale: Matrix) -> tuple[Matrix | None, Matrix]:
-    """The axes (D, A) in which the standardised features vary independently, and their variances (A,)."""
-    if features.shape[1] > AXES_LIMIT:
-        return None, np.square(np.sign(scale))
-    if len(features) < features.shape[1]:
+def _standard(features: Features, weights: Matrix, rows: NDArray[np.int64]) -> tuple[Matrix, Matrix]:
+    """Mean (D,) and inverse deviation (D,) of some rows, whose weights (R,) sum to 1."""
+    blocks = _blocks(len(rows), BLOCK)
+    mean = sum(weights[block] @ features[rows[block]] for block in blocks)
+    variance = sum(weights[block] @ np.square(features[rows[block]] - mean) for block in blocks)
+    return np.asarray(mean, np.float32), inverse_deviation(np.sqrt(variance))
+
+
+def _axes(features: Features, weights: Matrix, rows: NDArray[np.int64], mean: Matrix, scale: Matrix) -> Matrix | None:
+    """The axes (D, A) in which the standardised rows vary independently; None where there are too many features."""
+    width = features.shape[1]
+    if width > AXES_LIMIT:
+        return None
+    if len(rows) < width:
         # Few photos: they span few axes, and the penalty keeps the solution among those.
-        whitened = (features - mean) * scale * np.sqrt(weights)[:, None]
-        _, spread, axes = np.linalg.svd(whitened, full_matrices=False)
-        return axes.T, np.square(spread)
-    covariance = np.zeros((features.shape[1], features.shape[1]), np.float32)
-    for rows in _blocks(slice(0, len(features)), BLOCK):
-        standardised = (features[rows] - mean) * scale
-        covariance += standardised.T @ (standardised * weights[rows, None])
-    variance, axes = np.linalg.eigh(covariance)
-    return axes, np.maximum(variance, 0)
+        whitened = (features[rows] - mean) * scale * np.sqrt(weights)[:, None]
+        return np.asarray(np.linalg.svd(whitened, full_matrices=False)[2].T)
+    covariance = np.zeros((width, width), np.float32)
+    for block in _blocks(len(rows), BLOCK):
+        standardised = (features[rows[block]] - mean) * scale
+        covariance += standardised.T @ (standardised * weights[block, None])
+    return np.asarray(np.linalg.eigh(covariance)[1])
 
 
-def _around(hole: slice, count: int) -> tuple[slice, slice]:
-    """What is left of `count` rows before and after some of them."""
-    start, stop, _ = hole.indices(count)
-    return slice(0, start), slice(stop, count)
-
-
-def _blocks(rows: slice, size: int) -> list[slice]:
-    """A slice of the rows in pieces, so that many photos never need a second copy of all features."""
-    return [slice(start, min(start + size, rows.stop)) for start in range(rows.start, rows.stop, size)]
+def _blocks(count: int, size: int) -> list[slice]:
+    """The rows in pieces, so that many photos never need a second copy of all features."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _solve(
-    turned: Turned,
-    targets: Matrix,
-    weights: Matrix,
-    kept: Sequence[slice],
-    penalty: float,
-    start: Matrix,
-    tolerance: float,
+    features: Matrix, targets: Matrix, weights: Matrix, penalty: float, start: Matrix, tolerance: float
 ) -> Matrix:
-    steepness = np.append(0.5 * turned.variance + penalty, 0.5).astype(np.float32)
+    blocks = _blocks(len(features), AT_ONCE)
+    variance = sum(weights[block] @ np.square(features[block]) for block in blocks)
+    steepness = np.append(0.5 * variance + penalty, 0.5).astype(np.float32)
     unit: Matrix = (1 / np.sqrt(steepness))[:, None].astype(np.float32)
 
     def objective(point: Matrix) -> tuple[float, Matrix]:
@@ -163,18 +137,18 @@ def _solve(
         loss = 0.5 * penalty * float(np.vdot(theta[:-1], theta[:-1]))
         gradient = penalty * theta
         gradient[-1] = 0
-        for rows in kept:
-            z, weight = turned.rows[rows], weights[rows]
+        for block in blocks:
+            z, weight = features[block], weights[block]
             scores = z @ theta[:-1]
             scores += theta[-1]
             scores -= scores.max(axis=1, keepdims=True)
             likelihoods = np.exp(scores)
             total = likelihoods.sum(axis=1)
-            loss += float(weight @ (np.log(total) - (scores * targets[rows]).sum(axis=1)))
+            loss += float(weight @ (np.log(total) - (scores * targets[block]).sum(axis=1)))
             # dL/ds = p̂ - p, the lecture's line
             residual = likelihoods
             residual /= total[:, None]
-            residual -= targets[rows]
+            residual -= targets[block]
             residual *= weight[:, None]
             gradient[:-1] += (residual.T @ z).T
             gradient[-1] += residual.sum(axis=0)

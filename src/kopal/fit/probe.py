@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from kopal.arrays import Features, Labels, Scores
-from kopal.fit.logistic import Affine, Turned, follow, turn
+from kopal.fit.logistic import Affine, fit_path, principal_axes
 from kopal.metrics import log_loss, photo_weights
 from kopal.parallel import cores, ordered
 from kopal.recipes import Recipe
@@ -23,19 +23,19 @@ from kopal.splits import folds
 from kopal.trust.calibrate import fit_temperature
 
 FOLDS_AT_ONCE = 2
-"""More would hold more: heads other than this one copy a fold's features."""
+"""Each fold under way holds the features once more, turned."""
 
 
 @dataclass(frozen=True)
 class Candidate:
     """One kind of features with its out-of-fold scores (P, N, K) for each of P penalties.
 
-    `turned` are the features in the `order` (N,) that puts fold beside fold.
+    `axes` are those of all photos, where the folds are large enough to share them.
     """
 
     name: str
-    turned: Turned
-    order: NDArray[np.int64]
+    features: Features
+    axes: NDArray[np.float32] | None
     penalties: tuple[float, ...]
     scores: NDArray[np.float32]
 
@@ -67,23 +67,21 @@ def cross_fit(
     """Scores for every photo, penalty by penalty, from heads fitted on the other folds; `step` is called after each."""
     scores = np.empty((len(recipe.penalties), len(labels), classes), np.float32)
     weights = photo_weights(labels, classes, recipe.balance)
-    order = np.argsort(fold, kind="stable")
-    ends = np.searchsorted(fold[order], np.arange(int(fold.max()) + 2))
+    kept = len(labels) - int(np.bincount(fold).max())
+    axes = principal_axes(features) if kept >= features.shape[1] else None
 
-    def fit_without(held: int) -> tuple[NDArray[np.int64], list[Affine]]:
-        out = slice(ends[held], ends[held + 1])
-        return order[out], follow(
-            turned, labels[order], weights[order], classes, recipe.penalties, recipe.search_tolerance, out
-        )
+    def fit_without(held: int) -> tuple[NDArray[np.bool_], list[Affine]]:
+        out = fold == held
+        own = np.where(out, 0, weights)
+        return out, fit_path(features, labels, own, classes, recipe.penalties, recipe.search_tolerance, axes)
 
-    turned = turn(features, np.ones(len(labels), np.float32), order)
     # A fold to a core. BLAS threads of their own would have them wait for one another, and for any other program.
     with threadpool_limits(1, user_api="blas"):
         for out, path in ordered(fit_without, range(int(fold.max()) + 1), min(cores(), FOLDS_AT_ONCE), ahead=1):
             for index, head in enumerate(path):
                 scores[index, out] = head.scores(features[out])
             step()
-    return Candidate(name, turned, order, recipe.penalties, scores)
+    return Candidate(name, features, axes, recipe.penalties, scores)
 
 
 def choose(
@@ -102,8 +100,8 @@ def choose(
     winner = candidates[owner[best]]
     # Started from the strongest penalty down, as in the search, so that the optimum is approached the same way.
     down_to = winner.penalties[: best - owner.index(owner[best]) + 1]
-    weights, order = photo_weights(labels, classes, recipe.balance), winner.order
-    head = follow(winner.turned, labels[order], weights[order], classes, down_to, recipe.final_tolerance)[-1]
+    weights = photo_weights(labels, classes, recipe.balance)
+    head = fit_path(winner.features, labels, weights, classes, down_to, recipe.final_tolerance, winner.axes)[-1]
     own = [[place for place, index in enumerate(owner) if index == which] for which in range(len(candidates))]
     leaders = [min(places, key=lambda place: losses[place]) for places in own]
     return Chosen(
