@@ -207,7 +207,7 @@ def test_bad_input_is_one_message_without_a_stack_trace(photos: Path, tmp_path: 
         (["nowhere", "--net", "garment", "--engine", "torch", "--nproc", "2"], "no such folder: nowhere"),
         (["PHOTOS", "--net", "garment", "--engine", "numpy", "--nproc", "2"], "on kopal's own engine"),
         (["PHOTOS", "--net", "garment", "--nproc", "2"], "on kopal's own engine"),
-        (["PHOTOS", "--nproc", "2"], "--nproc would do nothing"),
+        (["PHOTOS", "--nproc", "2"], "several processes with --net efficientnet-lite0, whose features are frozen"),
         (["PHOTOS", "--net", "garment", "--engine", "torch", "--nproc", "1"], "'--nproc'"),
         (["PHOTOS", "--net", "garment", "--engine", "torch", "--max-restarts", "1"], "--max-restarts without --nproc"),
     ],
@@ -222,6 +222,73 @@ def test_what_is_wrong_is_said_before_anything_is_launched(
     code, out, err = kopal("train", *(str(photos) if argument == "PHOTOS" else argument for argument in arguments))
     assert (code, out) == (2, "")
     assert words in err
+
+
+def process(rank: int, patch: pytest.MonkeyPatch) -> None:
+    """This process is one of two that a launcher has started."""
+    for variable, value in (("WORLD_SIZE", 2), ("RANK", rank), ("LOCAL_RANK", rank)):
+        patch.setenv(variable, str(value))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--head", "svm"),
+        ("--tune", "last:2"),
+        ("--tune", "last:2", "--dry-run"),
+        ("--net", "garment"),
+        ("--net", "garment", "--preview", "sheet.png"),
+    ],
+)
+def test_every_process_refuses_what_nproc_does_and_one_says_so(
+    options: tuple[str, ...], kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, told = kopal("train", photos, *options, "--nproc", 2)
+    assert code == 2
+    assert told.startswith("error: several processes with")
+    process(0, monkeypatch)
+    assert kopal("train", photos, *options) == (2, "", told)
+    process(1, monkeypatch)
+    assert kopal("train", photos, *options) == (2, "", "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("PHOTOS", "--batch", "many"), "Invalid value for '--batch'"),
+        (("PHOTOS", "--batch", "0"), "batch 0"),
+        (("nowhere",), "no such folder: nowhere"),
+    ],
+)
+def test_what_all_processes_find_wrong_before_they_meet_is_said_once(
+    options: tuple[str, ...], words: str, kopal: Kopal, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("train", *(str(photos) if each == "PHOTOS" else each for each in options), *TRAIN[3:7])
+    process(0, monkeypatch)
+    code, out, err = kopal(*given)
+    assert (code, out) == (2, "")
+    assert words in err
+    process(1, monkeypatch)
+    assert kopal(*given) == (2, "", "")
+
+
+def test_the_first_process_alone_plans_and_draws(
+    kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    process(1, monkeypatch)
+    for option in (("--dry-run",), ("--preview", "sheet.png")):
+        assert kopal("train", photos, *TRAIN[3:], *option) == (0, "", "")
+    assert not list(tmp_path.iterdir())
+    process(0, monkeypatch)
+    code, out, _ = kopal("train", photos, *TRAIN[3:], "--preview", "sheet.png")
+    assert (code, out.count("drawn in")) == (0, 1)
+    assert (tmp_path / "sheet.png").exists()
+    code, out, _ = kopal("train", photos, *TRAIN[3:], "--dry-run")
+    assert (code, out.count("plan:")) == (0, 1)
 
 
 def test_the_options_about_processes_are_not_handed_on() -> None:

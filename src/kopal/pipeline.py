@@ -79,7 +79,7 @@ def train(
     is the first of them, the others call `assist`. `download` lets published weights be fetched, once.
     """
     started = perf_counter()
-    check_start(recipe, resume, checkpoint_every)
+    check_start(recipe, resume, checkpoint_every, world.size)
     dataset = _opened(open_dataset(data, labels_from, group), log)
     with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
         around = Circumstances(world, started, cache, folder, checkpoint_every, resume, download)
@@ -125,7 +125,7 @@ def assist(
     checkpoint_every: int = 0,
 ) -> None:
     """What every process but the first does in a training by several: learn along, tell nothing, write nothing."""
-    check_start(recipe, resume, checkpoint_every)
+    check_start(recipe, resume, checkpoint_every, world.size)
     around = Circumstances(world, perf_counter(), cache, every=checkpoint_every, resume=resume)
     from_pixels(recipe, _opened(data, silent), around, silent)
 
