@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from conftest import CLASSES, draw
+from kopal.fit.world import World
 
 pytest.importorskip("torch", reason="torch is not installed")
 if os.name == "nt":
@@ -188,6 +190,49 @@ def test_pytorchs_own_launcher_works_too_and_batch_norm_is_remarked_on(photos: P
     assert out.count("note: batch norm: each of the 2 processes") == 1
     assert out.count("plan:") == 1
     assert (tmp_path / "out" / "model.onnx").exists()
+
+
+MODULE = """
+from torch import nn
+
+class Odd(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8)
+        self.head, self.idle = nn.Linear(8, classes), nn.Linear(5, 5)
+
+    def forward(self, x):
+        return self.head(self.norm(self.stem(x)).relu().mean((2, 3)))
+"""
+
+
+def test_a_module_with_an_idle_weight_and_batch_norm_learns_in_several_processes(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(MODULE)
+    knobs = ("--net", "module.py:Odd", "--amp", "off", "--epochs", 1, "--batch", 16, "--out", "out")
+    code, out, err = end(start("-m", "kopal", "train", photos, *knobs, "--nproc", 2, cwd=tmp_path))
+    assert code == 0, err
+    assert out.count("note: batch norm: each of the 2 processes") == 1
+    assert err == ""
+
+
+def test_threads_are_shared_by_the_processes_of_a_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two machines with two processes each, and four cores each: every process has two.
+    import torch
+
+    from kopal.fit import torch_pupil
+    from kopal.fit.engine import start as started
+    from kopal.fit.stepping import stepping
+    from kopal.nets.registry import build
+    from kopal.recipes import recipe
+
+    net, threads = build("resnet18", 3, (224, 224, 3)), []
+    weights = started(net, np.random.default_rng(0), "he")
+    monkeypatch.setattr(torch_pupil, "cores", lambda: 4)
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    world = Mock(spec=World, rank=0, size=4, here=2, from_first=lambda data: data)
+    made = recipe(net="resnet18", weights="none", batch=8, amp="off", device="cpu")
+    torch_pupil.ready(made, net, weights, stepping(made), world, None)
+    assert threads == [2]
 
 
 def test_bad_input_is_one_message_without_a_stack_trace(photos: Path, tmp_path: Path) -> None:

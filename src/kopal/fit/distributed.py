@@ -30,6 +30,7 @@ class Processes:
 
     def __init__(self, device: torch.device) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.here = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
         self._device = device
         self._meeting = cast("dist.ProcessGroup", dist.new_group(timeout=MEETING))
 

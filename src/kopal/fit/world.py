@@ -18,6 +18,10 @@ class World(Protocol):
     def size(self) -> int:
         """How many processes there are."""
 
+    @property
+    def here(self) -> int:
+        """How many of them share this machine."""
+
     def sums(self, *values: float) -> tuple[float, ...]:
         """Each value, added up over the processes."""
 
@@ -30,7 +34,7 @@ class World(Protocol):
 
 @final
 class _Alone:
-    rank, size = 0, 1
+    rank, size, here = 0, 1, 1
 
     def sums(self, *values: float) -> tuple[float, ...]:
         return values
