@@ -39,6 +39,8 @@ TRAIN = (
     "0.01",
 )
 TWO = (*TRAIN, "--nproc", "2")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +58,7 @@ def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     """Python with these arguments, in a session of its own."""
     command = [sys.executable, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(
-        command, **pipes, text=True, cwd=cwd, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True
-    )
+    return subprocess.Popen(command, **pipes, text=True, cwd=cwd, env=os.environ | ENVIRONMENT, start_new_session=True)
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -115,15 +115,15 @@ learner = TorchLearner(normed, start(normed, np.random.default_rng(0), "he"), ho
 learner.learn(pixels[mine], (np.arange(size) % 3)[mine], 0.05, size)
 own = b"".join(array.tobytes() for array in learner.weights().values())
 assert world.from_first(own) == own
+del learner, world
 left()
 """
 
 
 def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     # The outside oracle is the same learner alone: half of each batch in two processes must not show in the weights.
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
     (tmp_path / "steps.py").write_text(THREE_STEPS)
-    for file, started_by in (("1.npz", ()), ("2.npz", launcher)):
+    for file, started_by in (("1.npz", ()), ("2.npz", TORCHRUN)):
         code, _, err = end(start(*started_by, "steps.py", file, cwd=tmp_path))
         assert code == 0, err
     one, two = (np.load(tmp_path / f"{count}.npz") for count in (1, 2))
@@ -183,13 +183,76 @@ def test_a_killed_training_starts_again_from_its_checkpoint_and_finishes(photos:
 
 
 def test_pytorchs_own_launcher_works_too_and_batch_norm_is_remarked_on(photos: Path, tmp_path: Path) -> None:
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "kopal", "train", photos)
     knobs = ("--net", "resnet9", "--amp", "off", "--epochs", 1, "--batch", 16, "--out", "out")
-    code, out, err = end(start(*launcher, *knobs, cwd=tmp_path))
+    code, out, err = end(start(*TORCHRUN, "-m", "kopal", "train", photos, *knobs, cwd=tmp_path))
     assert code == 0, err
     assert out.count("note: batch norm: each of the 2 processes") == 1
     assert out.count("plan:") == 1
     assert (tmp_path / "out" / "model.onnx").exists()
+
+
+def test_a_process_that_is_killed_ends_all_under_pytorchs_own_launcher(photos: Path, tmp_path: Path) -> None:
+    process = start(*TORCHRUN, *TRAIN, photos, "--epochs", 100_000, cwd=tmp_path)
+    killed = kill_process(1, process)
+    code, _, err = end(process)
+    assert code not in (0, -signal.SIGKILL)
+    assert time.monotonic() - killed < 30
+    # PyTorch's launcher tells who is gone; none of kopal's processes takes that for a fault of its own.
+    assert "(SIGKILL)" in err
+    assert "bug in kopal" not in err
+
+
+def test_pytorchs_own_launcher_starts_again_from_the_checkpoint(photos: Path, tmp_path: Path) -> None:
+    # Of two runs it takes its own: the other, a later one by its number, is somebody else's.
+    other = cut_short(tmp_path / "runs" / "few-7")
+    process = start(*TORCHRUN, "--max-restarts", 1, *TRAIN, photos, "--epochs", 30, cwd=tmp_path)
+    kill_process(0, process)
+    code, out, err = end(process)
+    assert code == 0, err
+    assert "note: going on after epoch" in out
+    assert json.loads((tmp_path / "runs" / "few-1" / "report.json").read_text(encoding="utf-8"))["epochs"] == 30
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["few-1", "few-7"]
+    assert other.read_bytes() == b"half"
+
+
+def cut_short(run: Path) -> Path:
+    """The checkpoint, not to be touched, of another training that was cut short in that folder."""
+    file = run / "checkpoint" / "last.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"half")
+    return file
+
+
+DIES_ONCE = """
+import os, signal
+from pathlib import Path
+from torch import nn
+
+def make(classes):
+    if os.environ["RANK"] == Path("dies").read_text():
+        Path("dies").write_text("nobody")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return nn.Sequential(nn.Conv2d(3, 4, 3, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
+"""
+
+
+@pytest.mark.parametrize(
+    ("rank", "launcher", "restarts"),
+    [(0, (), ("--nproc", 2, "--max-restarts", 1)), (1, (*TORCHRUN, "--max-restarts", 1), ())],
+)
+def test_a_restart_before_the_first_checkpoint_stays_out_of_other_runs(
+    rank: int, launcher: tuple[object, ...], restarts: tuple[object, ...], photos: Path, tmp_path: Path
+) -> None:
+    other = cut_short(tmp_path / "runs" / "few-1")
+    (tmp_path / "dies.py").write_text(DIES_ONCE)
+    (tmp_path / "dies").write_text(str(rank))
+    knobs = ("--net", "dies.py:make", "--amp", "off", "--epochs", 1, "--batch", 16, *restarts)
+    code, _, err = end(start(*launcher, "-m", "kopal", "train", photos, *knobs, cwd=tmp_path))
+    assert code == 0, err
+    assert (tmp_path / "dies").read_text() == "nobody"
+    assert (tmp_path / "runs" / "few-2" / "report.json").exists()
+    assert not (tmp_path / "runs" / "few-3").exists()
+    assert other.read_bytes() == b"half"
 
 
 MODULE = """

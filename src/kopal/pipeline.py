@@ -81,7 +81,7 @@ def train(
     started = perf_counter()
     check_start(recipe, resume, checkpoint_every, world.size)
     dataset = _opened(open_dataset(data, labels_from, group), log)
-    with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
+    with reserved(Path(out) if out is not None else None, dataset.title, resume, world.launch) as folder:
         around = Circumstances(world, started, cache, folder, checkpoint_every, resume, download)
         way = from_tuning if fine_tunes(recipe) else from_features if starts_from_imagenet(recipe) else from_pixels
         fitted, photos, rows, findings = way(recipe, dataset, around, log)
@@ -175,7 +175,7 @@ def rehearse(
     """
     check_start(recipe, resume, checkpoint_every)
     dataset = _opened(data, log)
-    check_free(Path(out) if out is not None else None, resume)
+    check_free(Path(out) if out is not None else None, resume, dataset.title)
     rehearsal.rehearse(recipe, dataset, Circumstances(ALONE, perf_counter(), cache), log)
 
 

@@ -13,10 +13,11 @@ from kopal.cli.aside import telling
 from kopal.cli.dry import dry_run
 from kopal.cli.output import quoted, say, say_json, shown, this_command
 from kopal.cli.report_lines import accuracy_line
-from kopal.cli.voices import several, tells
+from kopal.cli.voices import restarted, several, tells
 from kopal.datasets import Dataset
 from kopal.errors import TogetherError, UsageError
 from kopal.fit.world import ALONE, World
+from kopal.numbered import own_run
 from kopal.outset import check_together
 from kopal.pipeline import assist, train
 from kopal.recipes import NOT_OF_TUNING, Recipe
@@ -98,10 +99,13 @@ def _together(data: Dataset, out: Path | None, recipe: Recipe, manner: Manner, r
     require_torch()
     from kopal.fit.distributed import joined, left, lost
 
-    # The launcher starts everything again after a failure: then the training goes on, as with --resume.
-    resume = resume or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
     try:
         world = joined(recipe.device)
+        if restarted():
+            # It goes on in its own folder, if there is one yet, and never in that of another training.
+            own = None if world.rank else own_run(out, data.title, world.launch)
+            resume = bool(world.from_first(os.fsencode(own or ""))) or resume
+            out = own or out
         if world.rank:
             assist(data, recipe, world, manner.cache, resume, every)
         else:

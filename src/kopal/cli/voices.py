@@ -1,8 +1,11 @@
-"""Which of several processes of one command speaks: the first of all tells, the first of each machine complains."""
+"""What the launcher of several processes says of this one, and so who speaks: one tells, one a machine complains."""
 
 from __future__ import annotations
 
 import os
+
+RESTARTED = "KOPAL_RESTARTED"
+"""The variable by which `kopal train --nproc` says what PyTorch's launcher says by TORCHELASTIC_RESTART_COUNT."""
 
 
 def several() -> bool:
@@ -18,6 +21,11 @@ def tells() -> bool:
 def complains() -> bool:
     """Whether this process says what all of them, or all on this machine, find wrong."""
     return not several() or not _number("LOCAL_RANK")
+
+
+def restarted() -> bool:
+    """Whether the launcher started the processes before, and one of them died."""
+    return bool(_number(RESTARTED) or _number("TORCHELASTIC_RESTART_COUNT"))
 
 
 def _number(variable: str, unsaid: int = 0) -> int:

@@ -22,6 +22,10 @@ class World(Protocol):
     def here(self) -> int:
         """How many of them share this machine."""
 
+    @property
+    def launch(self) -> str:
+        """Names of those who started the processes, the same when they start them again; "" alone."""
+
     def sums(self, *values: float) -> tuple[float, ...]:
         """Each value, added up over the processes."""
 
@@ -34,7 +38,7 @@ class World(Protocol):
 
 @final
 class _Alone:
-    rank, size, here = 0, 1, 1
+    rank, size, here, launch = 0, 1, 1, ""
 
     def sums(self, *values: float) -> tuple[float, ...]:
         return values
