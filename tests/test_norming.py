@@ -71,6 +71,14 @@ def test_each_process_needs_its_photos(net: str, batch: int, processes: int, nee
     check_batch(own, needed, processes)
 
 
+def test_a_dry_run_counts_the_processes(kopal: Kopal, photos: Path) -> None:
+    pytest.importorskip("torch", reason="several processes learn in torch")
+    knobs = ("--net", "resnet9", "--image-size", "16", "--batch", "7", "--nproc", "4", "--amp", "off")
+    code, _, err = kopal("train", photos, *knobs, "--dry-run")
+    assert code == 2
+    assert err.startswith("error: a batch of 7 photos in 4 processes for --net resnet9, which has batch norm")
+
+
 def test_batch_norm_is_found_in_modules_from_elsewhere(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch runs these nets")
     (tmp_path / "module.py").write_text(MODULES)

@@ -168,15 +168,16 @@ def rehearse(
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     checkpoint_every: int = 0,
+    processes: int = 1,
 ) -> None:
-    """What `train` would find, do and cost, told to `log`; nothing is learned, and nothing written.
+    """What `train`, in so many `processes`, would find, do and cost, told to `log`; nothing is learned or written.
 
     Raises `KopalError`, as the training would at its start.
     """
-    check_start(recipe, resume, checkpoint_every)
+    check_start(recipe, resume, checkpoint_every, processes)
     dataset = _opened(data, log)
     check_free(Path(out) if out is not None else None, resume, dataset.title)
-    rehearsal.rehearse(recipe, dataset, Circumstances(ALONE, perf_counter(), cache), log)
+    rehearsal.rehearse(recipe, dataset, Circumstances(ALONE, perf_counter(), cache), log, processes)
 
 
 def audit_photos(

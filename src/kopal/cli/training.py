@@ -13,7 +13,7 @@ from kopal.cli.aside import telling
 from kopal.cli.dry import dry_run
 from kopal.cli.output import quoted, say, say_json, shown, this_command
 from kopal.cli.report_lines import accuracy_line
-from kopal.cli.voices import restarted, several, tells
+from kopal.cli.voices import processes, restarted, several, tells
 from kopal.datasets import Dataset
 from kopal.errors import TogetherError, UsageError
 from kopal.fit.world import ALONE, World
@@ -53,7 +53,16 @@ def run_training(
         return 0
     if manner.dry:
         every = said["checkpoint_every"] or 0
-        dry_run(opened(), out, recipe, manner.cache, manner.as_json, bool(said["resume"]), every)
+        dry_run(
+            opened(),
+            out,
+            recipe,
+            manner.cache,
+            manner.as_json,
+            bool(said["resume"]),
+            every,
+            said["nproc"] or processes(),
+        )
     elif said["preview"]:
         _preview(opened(), recipe, said["preview"])
     elif said["nproc"]:

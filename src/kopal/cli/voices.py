@@ -8,9 +8,14 @@ RESTARTED = "KOPAL_RESTARTED"
 """The variable by which `kopal train --nproc` says what PyTorch's launcher says by TORCHELASTIC_RESTART_COUNT."""
 
 
+def processes() -> int:
+    """As one of how many a launcher, such as torchrun, started this process; 1 where none did."""
+    return max(1, _number("WORLD_SIZE", 1))
+
+
 def several() -> bool:
-    """Whether a launcher, such as torchrun, started this process as one of several."""
-    return _number("WORLD_SIZE", 1) > 1
+    """Whether there are others."""
+    return processes() > 1
 
 
 def tells() -> bool:

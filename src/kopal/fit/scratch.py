@@ -19,7 +19,7 @@ from kopal.fit.lesson import HELD, batch_size, carved, lesson_of
 from kopal.fit.loop import Epoch
 from kopal.fit.lr_finder import REMEDY, Sweep, sweep
 from kopal.fit.normalise import measure
-from kopal.fit.norming import norms_by_batch
+from kopal.fit.norming import check_batch, norms_by_batch
 from kopal.fit.pupil import Pupil, pupil
 from kopal.fit.world import ALONE, World
 from kopal.images import FULL_SIDE, Geometry
@@ -127,11 +127,16 @@ def learn(
     return Learned(own.net, own.finish(best), history, found["rate"])
 
 
-def course(recipe: Recipe, photos: PixelPhotos) -> Course:
-    """What `learn` would set out on, from a step on one batch; nothing comes of it. Raises `KopalError`."""
+def course(recipe: Recipe, photos: PixelPhotos, processes: int = 1) -> Course:
+    """What `learn` would set out on, from a step of one process on one batch; nothing comes of it.
+
+    Raises `KopalError`.
+    """
     learning, validation = carved(recipe, photos)
     recipe = replace(recipe, batch=batch_size(recipe, len(learning)))
-    return _course(recipe, pupil_of(recipe, photos, learning, ALONE, None), learning, validation)
+    own = pupil_of(recipe, photos, learning, ALONE, None)
+    check_batch(own.net, recipe.batch, processes)
+    return _course(recipe, own, learning, validation)
 
 
 def find_rate(
