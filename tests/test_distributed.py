@@ -17,6 +17,7 @@ import pytest
 
 from conftest import CLASSES, draw
 from kopal.fit.world import World
+from kopal.holding import LOCK
 
 pytest.importorskip("torch", reason="torch is not installed")
 if os.name == "nt":
@@ -381,6 +382,23 @@ def test_what_all_processes_find_wrong_before_they_meet_is_said_once(
     assert words in err
     process(1, monkeypatch)
     assert kopal(*given) == (2, "", "")
+
+
+@pytest.mark.parametrize("words", ["", "them", "us"])
+def test_a_restart_with_a_folder_goes_on_with_its_own_training_alone(
+    words: str, kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first start was refused, as the folder is another's; the launcher repeats it all the same.
+    cut_short(tmp_path / "out")
+    (tmp_path / "out" / LOCK).write_text(words)
+    world = Mock(spec=World, rank=0, size=2, here=2, launch="us", from_first=lambda data: data)
+    monkeypatch.setattr("kopal.fit.distributed.joined", lambda device: world)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    process(0, monkeypatch)
+    code, _, err = kopal("train", photos, *TRAIN[3:], "--epochs", 1, "--out", tmp_path / "out")
+    assert code == 2
+    assert ("holds a training that was cut short" in err) == (words != "us")
+    assert ("is damaged, or not one of kopal's" in err) == (words == "us")
 
 
 def test_the_first_process_alone_plans_and_draws(

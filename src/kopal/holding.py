@@ -15,6 +15,8 @@ from typing import final
 LOCK = ".kopal.lock"
 """The file's name. It is there while a process works in the folder, and stays where that process is killed."""
 TAKEN = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
+TRIES = 9
+"""Where after so many the file that is locked is never the one that stands there, the system tells files by nothing."""
 BEYOND = 1 << 20
 """Where Windows locks one byte: what lies before may be read by others."""
 
@@ -51,16 +53,17 @@ class Hold:
 def hold(folder: Path) -> Hold | None:
     """Hold a folder; None where another process, or another training in this one, does. Raises `OSError`."""
     file = folder / LOCK
-    while True:
+    for more in range(TRIES, -1, -1):
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         if not _locked(descriptor):
             os.close(descriptor)
             return None
         with suppress(OSError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(file)):
+            if not more or os.path.samestat(os.fstat(descriptor), os.stat(file)):
                 os.truncate(descriptor, 0)
                 return Hold(file, descriptor)
         os.close(descriptor)  # whoever held it has just taken the file away
+    return None
 
 
 def is_held(folder: Path) -> bool:
