@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kopal.files import HALF
+from kopal.holding import LOCK
 from kopal.run import check_free, reserved
 
 Kopal = Callable[..., tuple[int, str, str]]
@@ -127,7 +128,8 @@ def test_what_a_killed_run_has_left_is_in_nobodys_way_and_stays_until_a_training
     check_free(out)
     assert tree(tmp_path) == before
     with reserved(out, "photos") as folder:
-        assert not list(folder.iterdir())
+        assert [entry.name for entry in folder.iterdir()] == [LOCK]
+    assert not out.exists()
 
 
 def test_a_place_that_is_free_is_not_made(tmp_path: Path) -> None:

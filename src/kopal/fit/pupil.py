@@ -18,6 +18,7 @@ from kopal.fit import engine, linear
 from kopal.fit.foreign import foreign_net, is_foreign, starting_weights
 from kopal.fit.learner import Learner
 from kopal.fit.normalise import Normalisation
+from kopal.fit.norming import check_batch
 from kopal.fit.stepping import Stepping, stepping
 from kopal.fit.world import World
 from kopal.nets.layers import Chain, Normalize
@@ -61,6 +62,7 @@ def pupil(
     if engine_of(recipe) == "numpy" and recipe.net == "linear" and _by_hand(how):
         return _linear(recipe, image, classes, normalisation)
     net, weights = _started(recipe, image, classes, normalisation)
+    check_batch(net, recipe.batch, world.size)
     if engine_of(recipe) == "numpy":
         return Pupil(net, lambda: engine.EngineLearner(net, weights, how, recipe.seed), _as_it_is, "engine numpy")
     require_torch()

@@ -19,12 +19,12 @@ from kopal.fit.lesson import HELD, batch_size, carved, lesson_of
 from kopal.fit.loop import Epoch
 from kopal.fit.lr_finder import REMEDY, Sweep, sweep
 from kopal.fit.normalise import measure
+from kopal.fit.norming import check_batch, norms_by_batch
 from kopal.fit.pupil import Pupil, pupil
 from kopal.fit.world import ALONE, World
 from kopal.images import FULL_SIDE, Geometry
 from kopal.log import Log, Note, Progress, silent
 from kopal.nets.describe import describe
-from kopal.nets.layers import BatchNorm
 from kopal.nets.net import Net
 from kopal.nets.registry import build
 from kopal.nets.resnet_cifar import DEPTHS
@@ -111,7 +111,7 @@ def learn(
     found["choice"] = dict(own.choice)
     log(_course(recipe, own, learning, validation))
     learner = own.make()
-    if world.size > 1 and any(isinstance(row.layer, BatchNorm) for row in describe(own.net)):
+    if world.size > 1 and norms_by_batch(own.net):
         log(Note(f"batch norm: each of the {world.size} processes norms by its own share of a batch"))
     # Criterion and optimiser: the learner has them, and the rate is the recipe's or found
     if not found["rate"]:
@@ -127,11 +127,16 @@ def learn(
     return Learned(own.net, own.finish(best), history, found["rate"])
 
 
-def course(recipe: Recipe, photos: PixelPhotos) -> Course:
-    """What `learn` would set out on, from a step on one batch; nothing comes of it. Raises `KopalError`."""
+def course(recipe: Recipe, photos: PixelPhotos, processes: int = 1) -> Course:
+    """What `learn` would set out on, from a step of one process on one batch; nothing comes of it.
+
+    Raises `KopalError`.
+    """
     learning, validation = carved(recipe, photos)
     recipe = replace(recipe, batch=batch_size(recipe, len(learning)))
-    return _course(recipe, pupil_of(recipe, photos, learning, ALONE, None), learning, validation)
+    own = pupil_of(recipe, photos, learning, ALONE, None)
+    check_batch(own.net, recipe.batch, processes)
+    return _course(recipe, own, learning, validation)
 
 
 def find_rate(
