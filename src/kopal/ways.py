@@ -130,7 +130,7 @@ def read_features(
 
 def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A whole net, trained from pixels; calibration and test are scored by the very graph that is saved."""
-    photos, rows, findings = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
+    photos, rows, findings = read_in_parts(recipe, scratch.geometry(recipe, dataset, log), dataset, around, log)
     with learning(recipe):
         keeping, spent = _keeping(recipe, photos, around, log), perf_counter() - around.began
         learned = scratch.learn(recipe, photos, log, keeping, around.world, _speeds(around), spent)
@@ -174,7 +174,7 @@ def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
 
 def rate_from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Sweep:
     """The sweep over learning rates that `from_pixels` would begin with, on the same photos."""
-    photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
+    photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset, log), dataset, around, log)
     with learning(recipe):
         return scratch.find_rate(recipe, photos, log, around.world, _speeds(around))
 
