@@ -16,7 +16,7 @@ def require_torch() -> Any:
         return import_module("torch")
     except ImportError as error:
         raise UsageError(
-            "torch is not installed", "the package torch, for nets that are torch modules", "pip install 'kopal[torch]'"
+            "torch is not installed", "PyTorch, which is asked for or needed here", "pip install 'kopal[torch]'"
         ) from error
 
 

@@ -15,7 +15,7 @@ from kopal.cli.output import quoted, say, say_json, shown, this_command
 from kopal.cli.report_lines import accuracy_line
 from kopal.datasets import Dataset
 from kopal.errors import KopalError, TogetherError, UsageError
-from kopal.fit.pupil import engine_of
+from kopal.fit.pupil import engine_of, torch_is_there
 from kopal.fit.world import ALONE, World
 from kopal.pipeline import assist, train
 from kopal.recipes import NOT_OF_TUNING, Recipe
@@ -147,6 +147,8 @@ def _together(data: Dataset, out: Path | None, recipe: Recipe, manner: Manner, r
 
 
 def _check_engine(recipe: Recipe) -> None:
+    if not torch_is_there():
+        require_torch()
     if engine_of(recipe) != "torch":
         raise UsageError(
             f"several processes with --net {recipe.net} on kopal's own engine", "PyTorch", "add --engine torch"
