@@ -25,6 +25,7 @@ from kopal.fit import scratch, tune
 from kopal.fit.backbones import backbone_of, starts_frozen
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
+from kopal.fit.foreign import file_digest
 from kopal.fit.heads.learn import learn
 from kopal.fit.keeping import Keeping
 from kopal.fit.lr_finder import Sweep
@@ -247,6 +248,7 @@ def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances, log: Lo
         "processes": around.world.size,
         "classes": list(photos.classes),
         "photos": _as_they_stand(photos),
+        **({"module": digest} if (digest := file_digest(recipe.net)) else {}),
     }
     if json.loads(around.world.from_first(json.dumps(identity).encode())) != json.loads(json.dumps(identity)):
         raise TogetherError("this process was given other photos or another recipe than the first", "the same for all")
