@@ -15,9 +15,9 @@ def ensemble(
     out: Annotated[Path | None, typer.Option("--out", help=HELP["--out ensemble"], show_default=False)] = None,
 ) -> None:
     from kopal.classifier import load
-    from kopal.cli.output import free_name, quoted, say, shown, this_command
+    from kopal.cli.output import free_name, paragraph, quoted, say, shown, this_command
     from kopal.cli.place import check_place
-    from kopal.ensemble import combine
+    from kopal.ensemble import combine, left_out
 
     out = out or free_name("ensemble.onnx")
     check_place(out, models)
@@ -28,8 +28,8 @@ def ensemble(
     say(f"  {shown(classifier.card.net)}, {len(classifier.classes)} classes")
     if photos := classifier.card.provenance.get("photos"):
         say(f"  the models learned from {photos} different photos")
-    if any(member.has_unknown for member in members):
-        say("  it does not tell unknown photos, as a single model does")
+    if lost := left_out(members):
+        say(paragraph(f"  it does not {lost}, as a single model does", 2))
     say(f"next:\n  {this_command()} evaluate {quoted(out)} path/to/new/photos")
     say(f"  {this_command()} predict {quoted(out)} photo.jpg")
 
