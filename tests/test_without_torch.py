@@ -69,7 +69,7 @@ def test_what_cannot_go_without_it_is_refused_once_with_the_command(
     assert code == 2
     assert err.splitlines() == [
         "error: torch is not installed",
-        "expected: PyTorch, which is asked for or needed here",
+        "expected: PyTorch, which this needs",
         f"to fix:   {PIP}",
     ]
     assert not (tmp_path / "runs").exists()
