@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from kopal.backends.torch_module import require_torch
 from kopal.errors import UsageError
 from kopal.fit.backbones import nets_of
-from kopal.fit.pupil import engine_of
+from kopal.fit.foreign import is_foreign
+from kopal.fit.pupil import engine_of, misses_torch, torch_is_there
 from kopal.recipes import Recipe, checked
 from kopal.ways import fine_tunes, refuse_head, refuse_int8, starts_from_imagenet
 
@@ -34,6 +36,11 @@ def check_start(recipe: Recipe, resume: bool = False, checkpoint_every: int = 0,
         raise UsageError(
             f"--tune {recipe.tune} with --net {recipe.net}", "one net", "name the one that is to go on learning"
         )
+    if not fine_tunes(recipe):
+        _check_engine(recipe)
+        _check_foreign(recipe)
+    if (fine_tunes(recipe) or engine_of(recipe) == "torch") and not torch_is_there():
+        require_torch()
     if recipe.head != Recipe.head:
         refuse_head(recipe)
     if recipe.features != Recipe.features:
@@ -54,7 +61,39 @@ def check_together(recipe: Recipe) -> None:
             "one process, or a net that learns from pixels",
             "start it once, without --nproc or torchrun, or add --weights none, or a --net without embedded weights",
         )
+    if not torch_is_there():
+        require_torch()
     if engine_of(recipe) != "torch":
         raise UsageError(
             f"several processes with --net {recipe.net} on kopal's own engine", "PyTorch", "add --engine torch"
+        )
+
+
+def _check_engine(recipe: Recipe) -> None:
+    """Raises `UsageError` for what only PyTorch does, where kopal's own engine is to compute."""
+    idle = [f"--device {recipe.device}"] if recipe.device not in ("auto", "cpu") else []
+    idle += [f"--amp {recipe.amp}"] if recipe.amp != Recipe.amp else []
+    if not idle or engine_of(recipe) == "torch":
+        return
+    if misses_torch(recipe):
+        require_torch()
+    raise UsageError(
+        f"{' '.join(idle)} would do nothing: kopal's own engine trains --net {recipe.net}, in float32 on the processor",
+        "options of PyTorch together with it",
+        f"add --engine torch, or leave {' and '.join(idle)} out",
+    )
+
+
+def _check_foreign(recipe: Recipe) -> None:
+    """Raises `UsageError` for a start and a normalisation that nets from elsewhere bring along themselves."""
+    idle = [
+        f"--{knob} {getattr(recipe, knob)}"
+        for knob in ("init", "normalise")
+        if getattr(recipe, knob) != getattr(Recipe, knob)
+    ]
+    if idle and is_foreign(recipe.net):
+        raise UsageError(
+            f"{' '.join(idle)} would do nothing: {recipe.net} starts and sees its pixels as it was written",
+            "one of kopal's own nets together with it",
+            f"leave {' and '.join(idle)} out",
         )

@@ -32,7 +32,7 @@ def rehearse(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log, 
     """
     if not fine_tunes(recipe) and not starts_from_imagenet(recipe):
         around = replace(around, cache=False)
-        photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
+        photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset, log), dataset, around, log)
         with learning(recipe):
             log(scratch.course(recipe, photos, processes))
         return

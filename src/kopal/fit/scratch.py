@@ -26,9 +26,9 @@ from kopal.images import FULL_SIDE, Geometry
 from kopal.log import Log, Note, Progress, silent
 from kopal.nets.describe import describe
 from kopal.nets.net import Net
-from kopal.nets.registry import build
+from kopal.nets.registry import build, smallest_side
 from kopal.nets.resnet_cifar import DEPTHS
-from kopal.pixels import PixelPhotos, native_shape
+from kopal.pixels import PixelPhotos, native_shape, sampled_shapes
 from kopal.recipes import Recipe
 from kopal.splits import parts
 
@@ -62,16 +62,32 @@ class Learned:
     rate: float
 
 
-def geometry(recipe: Recipe, dataset: Dataset) -> Geometry:
-    """The pixels to learn from: --image-size, else small photos' own size where the net takes any, else the net's."""
+def geometry(recipe: Recipe, dataset: Dataset, log: Log = silent) -> Geometry:
+    """The pixels to learn from: --image-size, else small photos' own size where the net can take it, else the net's.
+
+    Nets for large photos see the centre square; where small photos' own is too small for one, it is enlarged to the
+    least that the net works at, which `log` is told.
+    """
     usual = usual_image(recipe.net) or FOREIGN_IMAGE if is_foreign(recipe.net) else build(recipe.net).image
-    native = native_shape(dataset) or usual
+    shapes = sampled_shapes(dataset)
+    native = native_shape(shapes) or usual
     height, width, channels = usual
     if recipe.image_size:
         height = width = recipe.image_size
-    elif (recipe.net in ANY_SIZE or ".py:" in recipe.net) and max(native[:2]) <= FULL_SIDE:
-        height, width, _ = native
+    elif max(native[:2]) <= FULL_SIDE:
+        if recipe.net in ANY_SIZE or ".py:" in recipe.net:
+            height, width, _ = native
+        elif not is_foreign(recipe.net) and min(usual[:2]) > FULL_SIDE >= max(max(shape[:2]) for shape in shapes):
+            height = width = _side(recipe.net, min(native[:2]), log)
     return Geometry(height, width, 3 if channels == 3 and recipe.net not in ANY_COLOUR else native[2])
+
+
+def _side(net: str, own: int, log: Log) -> int:
+    """The side at which a net for large photos learns from small ones: at its usual one it would work on air."""
+    least = smallest_side(net)
+    if own < least:
+        log(Note(f"{net} works from {least} x {least} pixels on: the photos, {own} x {own}, are enlarged to that"))
+    return max(own, least)
 
 
 def in_parts(photos: PixelPhotos, seed: int) -> PixelPhotos:
