@@ -21,6 +21,7 @@ from kopal.errors import OutputError
 from kopal.files import ABANDONED, BEGUN, HALF, write_bytes
 from kopal.fit import downloads
 from kopal.fit.loop import Epoch
+from kopal.holding import LOCK
 from kopal.run import CHECKPOINT, FILES, Run, reserved
 from kopal.store import Store
 from scenes import NEW, OLD, Scene, halves
@@ -193,7 +194,7 @@ def test_half_a_run_goes_as_a_whole_when_the_next_begins(tmp_path: Path, monkeyp
     (whole / "report.json").write_text("{}")
     with reserved(None, "photos") as folder:
         assert folder.name == "photos-1"
-        assert list(folder.iterdir()) == []
+        assert [path.name for path in folder.iterdir()] == [LOCK]
     assert [path.name for path in own.iterdir()] == ["notes.txt"]
     assert len(list(young.iterdir())) == 3  # somebody may be writing it
     assert sorted(path.name for path in whole.iterdir()) == ["model.onnx", "recipe.json", "report.json"]
@@ -211,7 +212,7 @@ def test_half_a_training_that_can_be_resumed_keeps_its_checkpoint(
         assert folder.name == "photos-2"
     with reserved(None, "photos", resume=True) as folder:
         assert folder.name == "photos-1"
-        assert [path.name for path in folder.iterdir()] == [CHECKPOINT]
+        assert sorted(path.name for path in folder.iterdir()) == [LOCK, CHECKPOINT]
 
 
 def test_who_writes_a_file_beside_half_a_run_leaves_its_mark(tmp_path: Path) -> None:
@@ -220,7 +221,7 @@ def test_who_writes_a_file_beside_half_a_run_leaves_its_mark(tmp_path: Path) -> 
     assert (left / BEGUN).exists()
     (left / "why.png").unlink()
     with reserved(left, "photos") as folder:
-        assert list(folder.iterdir()) == []
+        assert [path.name for path in folder.iterdir()] == [LOCK]
 
 
 def test_what_a_killed_download_had_fetched_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
