@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 
 from conftest import CLASSES, make_photos
-from kopal.advise import BACKWARD, EPOCHS, SLOWER, Advice, Measured, costs
+from kopal.advise import BACKWARD, EPOCHS, MIRRORED, SLOWER, Advice, Measured, Price, costs, tunes
+from kopal.fit.freedom import depth
 from kopal.learning_curve import LearningCurve, curve
+from kopal.nets.beside import beside
+from kopal.nets.describe import describe
 from kopal.nets.registry import build
+from kopal.recipes import recipe
 from kopal.run import Run
 
 Kopal = Callable[..., tuple[int, str, str]]
@@ -54,7 +58,7 @@ def test_trouble_is_said_plainly_with_what_helps() -> None:
 
 def test_what_is_not_known_is_called_so() -> None:
     text = "\n".join(Advice(replace(CLOTHING, prominence=None), no_curve="too few").sentences())
-    assert "similarity to ImageNet not measured" in text
+    assert "similarity to ImageNet not known" in text
     assert "more photos: not known; too few" in text
     assert "how much is not known" in text
     assert Advice(replace(CLOTHING, prominence=None)).as_json()["similarity"] == "not known"
@@ -88,11 +92,65 @@ def test_the_glance_is_three_short_lines_whatever_was_found() -> None:
 def test_costs_grow_with_what_is_unfrozen() -> None:
     net = build("efficientnet-lite0").without_head()
     found = costs(net, photos=1000, forward=0.01, workers=2, fitting=3.0)
+    last, whole = found.tuning
     assert found.head == 3.0
-    assert found.all == pytest.approx(EPOCHS * BACKWARD * SLOWER * 5)
-    assert 5 < found.last < found.all / 3
+    assert whole.seconds == pytest.approx(EPOCHS * BACKWARD * SLOWER * 5)
+    assert 5 < last.seconds < whole.seconds / 2
     twice = costs(net, photos=2000, forward=0.01, workers=2, fitting=3.0)
-    assert twice.last == pytest.approx(2 * found.last)
+    assert twice.tuning[0].seconds == pytest.approx(2 * last.seconds)
+
+
+def test_what_is_priced_is_what_the_advised_commands_do() -> None:
+    whole = build("efficientnet-lite0")
+    net = whole.without_head()
+    rows = describe(net)
+    for price in costs(net, photos=1000, forward=0.01, workers=1).tuning:
+        made = recipe(tune=price.tune)
+        assert price.epochs == made.epochs
+        # From outside: the stages as the net prints them, and the shares of the multiply-adds that lie in them.
+        own = [name for name in whole.stages() if any(row.learned for row in rows if row.path.startswith(f"{name}."))]
+        own = own[len(own) - (depth(made.tune, whole) - 1) :]
+        learning = sum(row.multiply_adds for row in rows if row.path.partition(".")[0] in own)
+        share = learning / sum(row.multiply_adds for row in rows)
+        assert price.seconds == pytest.approx(10 * (MIRRORED * (1 - share) + made.epochs * BACKWARD * SLOWER * share))
+    shown = {tune for median in (20, 300) for seen in (4.4, 7.5, None) if (tune := placed(median, seen).tune)}
+    assert shown == {price.tune for price in costs(net, 1, 1.0, 1).tuning}
+
+
+def placed(median: float, prominence: float | None) -> Advice:
+    return Advice(replace(CLOTHING, median=median, prominence=prominence))
+
+
+@pytest.mark.parametrize(("prominence", "tune"), [(7.5, "last:4"), (4.4, "all"), (None, "last:4")])
+def test_the_advised_command_comes_with_its_minutes(prominence: float | None, tune: str) -> None:
+    found = costs(build("efficientnet-lite0").without_head(), photos=3000, forward=0.01, workers=2)
+    advice = replace(placed(300, prominence), costs=found)
+    minutes = round(next(price.seconds for price in found.tuning if price.tune == tune) / 60)
+    cost = f"--tune {tune}: {EPOCHS} epochs, about {minutes} min here"
+    assert f"--tune {tune}" in advice.glance()[1]
+    assert advice.glance()[2].startswith(f"  {cost}")
+    assert max(map(len, advice.glance())) <= 80
+    assert any(sentence.startswith(cost) for sentence in advice.sentences())
+    assert not any("min here" in line for line in replace(advice, measured=CLOTHING, costs=None).glance())
+
+
+def test_what_tune_refuses_is_neither_advised_nor_priced() -> None:
+    first, second = (build(name, None, (224, 224, 3)).without_head() for name in ("resnet18", "efficientnet-lite0"))
+    both, _ = beside([(first, {}), (second, {})])
+    for net in (both, build("linear").without_head()):
+        assert tunes(net) == ()
+        assert costs(net, 100, 0.01, 1, 2.0).tuning == ()
+        for prominence in (4.4, 7.5, None):
+            lines = "\n".join(replace(placed(300, prominence), tunes=tunes(net)).sentences())
+            assert "(--tune" not in lines
+            assert "with --tune" not in lines
+    assert tunes(build("linear", None, (8, 8, 3))) == ("all",)
+    assert costs(build("linear", None, (8, 8, 3)), 10, 0.01, 1).tuning[0] == Price(
+        "all", EPOCHS, pytest.approx(EPOCHS * BACKWARD * SLOWER * 0.1)
+    )
+    few = replace(placed(300, 7.5), tunes=("all",))
+    assert few.tune == "all"
+    assert "--tune all" in few.glance()[1]
 
 
 def test_a_training_ends_with_its_advice_and_keeps_it(trained: Run, kopal: Kopal, photos: Path, tmp_path: Path) -> None:

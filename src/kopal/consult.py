@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kopal.advise import Advice, Measured, costs
+from kopal.advise import Advice, Measured, costs, tunes
 from kopal.arrays import Features
 from kopal.datasets import Dataset
 from kopal.errors import DataError
@@ -60,7 +60,7 @@ def consult(dataset: Dataset, recipe: Recipe, around: Circumstances, log: Log) -
     fitting = fitting_seconds(dataset, backbone, recipe)
     workers = min(cores(), MAX_WORKERS)
     spent = costs(backbone.net, len(labels), net_seconds(backbone), workers, fitting)
-    return Advice(replace(measured, log_evidence=evidence), spent, curve, why)
+    return Advice(replace(measured, log_evidence=evidence), spent, curve, why, tunes(backbone.net))
 
 
 def at_a_glance(recipe: Recipe, fitted: Fitted, photos: Photos, report: Report) -> Advice:

@@ -52,7 +52,6 @@ def advise(
 
 def advice_lines(advice: Advice, net: str) -> Iterator[str]:
     """The advice as a page: what was measured, the curve, what follows, what it costs."""
-    from kopal.advise import EPOCHS, LAST
     from kopal.cli.output import paragraph, seconds
     from kopal.similarity import FAMILIAR
 
@@ -80,11 +79,10 @@ def advice_lines(advice: Advice, net: str) -> Iterator[str]:
     for sentence in advice.sentences():
         yield paragraph(f"→ {sentence}", 2)
     if advice.costs:
-        spent = advice.costs
         yield "\nabout how long here, reading aside (a factor of two either way)"
-        yield f"  {'the head only':27} {seconds(spent.head)}"
-        yield f"  {f'the last {LAST} stages, {EPOCHS} epochs':27} {seconds(spent.last)}"
-        yield f"  {f'the whole net, {EPOCHS} epochs':27} {seconds(spent.all)}"
+        yield f"  {'the head only':27} {seconds(advice.costs.head)}"
+        for price in advice.costs.tuning:
+            yield f"  {f'--tune {price.tune}, {price.epochs} epochs':27} {seconds(price.seconds)}"
 
 
 def _draw(advice: Advice, plot: Path, title: str, kind: str) -> bool:
