@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
 from conftest import CLASSES, make_photos
 from kopal.advise import BACKWARD, EPOCHS, MIRRORED, SLOWER, Advice, Measured, Price, costs, tunes
+from kopal.cli.app import app
+from kopal.errors import WeightsError
 from kopal.fit.freedom import depth
 from kopal.learning_curve import LearningCurve, curve
 from kopal.nets.beside import beside
@@ -213,3 +219,137 @@ def test_a_picture_of_an_unknown_kind_is_refused_before_the_work(kopal: Kopal, p
     assert code == 2
     assert ".svg" in err
     assert "plan" not in out
+
+
+def weights_file(path: Path, classes: int | None = None) -> Path:
+    """Random weights of Lite0 in our own names, with a head of so many classes, which are ImageNet's if unsaid."""
+    from safetensors.numpy import save_file
+
+    from kopal.fit.engine import start
+
+    net = build("efficientnet-lite0", classes, (64, 64, 3))
+    save_file(start(net, np.random.default_rng(0), "he"), path)
+    return path
+
+
+@pytest.mark.parametrize("command", ["advise", "train"])
+def test_features_of_a_file_are_asked_by_the_files_own_head_or_not_at_all(
+    kopal: Kopal, photos: Path, tmp_path: Path, command: str
+) -> None:
+    from kopal.datasets import open_dataset
+    from kopal.features import read
+    from kopal.fit.backbones import backbone_of
+    from kopal.similarity import prominence
+
+    def advice_with(weights: Path) -> dict[str, Any]:
+        said = ("--weights", weights, "--json", *(("--out", tmp_path / weights.stem) if command == "train" else ()))
+        code, out, err = kopal(command, photos, *said)
+        assert code == 0, err
+        found: dict[str, Any] = json.loads(out)
+        return found["advice"] if command == "train" else found
+
+    own = weights_file(tmp_path / "own.safetensors")
+    backbone = backbone_of(recipe(weights=own))
+    arrays = read_arrays(own)
+    seen, _ = read(open_dataset(photos), backbone, None)
+    expected = prominence(seen.features, arrays["head.weight"], arrays["head.bias"]).mean()
+    assert advice_with(own)["measured"]["prominence"] == pytest.approx(expected, rel=1e-4)
+    found = advice_with(weights_file(tmp_path / "seven.safetensors", 7))
+    assert found["measured"]["prominence"] is None
+    assert found["similarity"] == "not known"
+    assert any("which these weights lack" in sentence for sentence in found["sentences"])
+    assert found["mode"] == "head"
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    from safetensors.numpy import load_file
+
+    return dict(load_file(path))
+
+
+def test_published_weights_of_torchvision_bring_their_head_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = pytest.importorskip("torchvision.models")
+    from kopal.fit.backbones import backbone_of
+    from kopal.nets.torchvision_weights import DOWNLOADABLE
+
+    torch = pytest.importorskip("torch")
+    module = models.resnet18()
+    monkeypatch.setenv("KOPAL_CACHE", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    torch.save(module.state_dict(), tmp_path / "own.pth")
+    name = f"resnet18-{hashlib.sha256((tmp_path / 'own.pth').read_bytes()).hexdigest()[:8]}.pth"
+    (tmp_path / "own.pth").rename(tmp_path / "weights" / name)
+    monkeypatch.setitem(DOWNLOADABLE, "resnet18", replace(DOWNLOADABLE["resnet18"], file=name))
+    head = backbone_of(recipe(net="resnet18", weights="imagenet", image_size=64)).head
+    assert head is not None
+    assert np.array_equal(head[0], module.fc.weight.detach().numpy())
+    assert np.array_equal(head[1], module.fc.bias.detach().numpy())
+
+
+def test_a_net_of_pixels_alone_gets_advice_and_no_minutes_of_tuning(kopal: Kopal, photos: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    from kopal.fit.engine import start
+
+    net = build("linear")
+    save_file(start(net, np.random.default_rng(0), "normal"), tmp_path / "lin.safetensors")
+    code, out, err = kopal("advise", photos, "--net", "linear", "--weights", tmp_path / "lin.safetensors")
+    assert code == 0, err
+    assert "similarity to ImageNet not known" in out
+    assert "the head only" in out
+    assert "epochs" not in out
+
+
+def test_advice_fetches_weights_where_it_is_told_to_and_a_dry_run_never_does(
+    kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kopal.fit import downloads
+
+    asked: list[str] = []
+
+    def fetch(url: str, path: Path, hash_prefix: str | None) -> None:
+        asked.append(url)
+        raise WeightsError("no network in the tests", "none")
+
+    monkeypatch.setenv("KOPAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(downloads, "fetch", fetch)
+    wanted = (photos, "--net", "resnet18", "--weights", "imagenet")
+    code, _, err = kopal("advise", *wanted)
+    assert code == 2
+    assert "add --download" in err
+    assert not asked
+    code, _, err = kopal("advise", *wanted, "--download")
+    assert code == 2
+    assert "no network in the tests" in err
+    assert len(asked) == 1
+    for said in ((), ("--download",), ("--download", "--tune", "last:2")):
+        code, _, err = kopal("train", *wanted, *said, "--dry-run")
+        assert code == 2
+        assert "a dry run fetches nothing: leave --dry-run out to train, and add --download" in " ".join(err.split())
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("advise", "{}", "--net", "resnet18", "--weights", "imagenet"),
+        ("features", "{}", "--net", "resnet18"),
+        ("similar", "{}", "{}", "--net", "resnet18"),
+        ("audit", "{}", "--net", "resnet18"),
+        ("lr-find", "{}", "--net", "resnet18", "--weights", "imagenet"),
+        ("ladder", "{}", "--budget", "never"),
+        ("advise", "{}", "--features", "int8", "--net", "resnet18", "--weights", "imagenet"),
+        ("advise", "{}", "--net", "efficientnet-lite0+resnet18", "--weights", "w.pth"),
+    ],
+)
+def test_what_an_error_asks_for_the_command_has(
+    kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KOPAL_CACHE", str(tmp_path / "cache"))
+    code, _, err = kopal(*(word.format(photos) for word in command))
+    assert code == 2, err
+    own = {name for option in get_command(app).commands[command[0]].params for name in option.opts}  # type: ignore[attr-defined]
+    assert {*re.findall(r"--[a-z][a-z-]*", err)} - {"--debug"} <= own, err

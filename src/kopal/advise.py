@@ -92,7 +92,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Advice:
-    """The place of a set in the 2x2, and everything that it was read from. `tunes` is what --tune can do with the net."""
+    """The place of a set in the 2x2, and everything that it was read from; `tunes` is what --tune can do here."""
 
     measured: Measured
     costs: Costs | None = None
@@ -180,7 +180,7 @@ class Advice:
             return f"stay with the head; by the rule this is trouble, yet it reaches {self.measured.accuracy:.3f}"
         if self.similar is None:
             if not self.much:
-                return "train the head only; if the photos are unlike ImageNet, more of them help first"
+                return "the head only; if the photos are unlike ImageNet, more of them help first"
             return f"the head first, it is cheap{f'; then compare with --tune {self.tune}' if self.tune else ''}"
         if self.mode in ("last", "all") and not self.tune:
             return f"fine-tune a single net, such as --net {Recipe.net}: --tune does not take this one"
@@ -190,7 +190,8 @@ class Advice:
         """What the advised command would take, where that is known."""
         for price in self.costs.tuning if self.costs else ():
             if price.tune == self.tune:
-                yield f"--tune {price.tune}: {price.epochs} epochs, {_about(price.seconds)} (a factor of two either way)"
+                about = f"{_about(price.seconds)} (a factor of two either way)"
+                yield f"--tune {price.tune}: {price.epochs} epochs, {about}"
 
     def _amount(self) -> str:
         return f"{'much' if self.much else 'little'} data, {self.measured.median:g} photos a class"

@@ -94,6 +94,7 @@ def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: 
     if fitted.net.name == backbone.net.name:
         graph = {} if recipe.features == Recipe.features else {f"{recipe.features}_graph_sha256": backbone.digest}
         fitted = replace(fitted, origin={**backbone.origin, **graph})
+    fitted = replace(fitted, backbone=backbone)
     log(fitted)
     return fitted, photos, rows, findings
 

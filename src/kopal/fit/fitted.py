@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kopal.arrays import Features, Scores
+from kopal.features import Backbone
 from kopal.fit.loop import Epoch
 from kopal.images import Geometry
 from kopal.nets.fold import Weights
@@ -63,7 +64,8 @@ class Fitted:
     features sees of the photos, row by row.
 
     A head of another kind than the softmax regression says which `option` won and what it `holds` of the photos, in
-    words; where all kinds were compared, `heads` has a row for each, the best first.
+    words; where all kinds were compared, `heads` has a row for each, the best first. `backbone` is the frozen net
+    that the photos' features were computed by.
     """
 
     net: Net
@@ -81,3 +83,4 @@ class Fitted:
     holds: str = ""
     heads: tuple[HeadRow, ...] = ()
     features: Features | None = None
+    backbone: Backbone | None = None
