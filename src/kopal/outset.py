@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kopal.errors import UsageError
 from kopal.fit.backbones import nets_of
+from kopal.fit.foreign import is_foreign
 from kopal.recipes import Recipe, checked
 from kopal.ways import fine_tunes, refuse_head, refuse_int8, starts_from_imagenet
 
@@ -30,6 +31,12 @@ def check_start(recipe: Recipe, resume: bool = False, checkpoint_every: int = 0)
     if fine_tunes(recipe) and len(nets_of(recipe)) > 1:
         raise UsageError(
             f"--tune {recipe.tune} with --net {recipe.net}", "one net", "name the one that is to go on learning"
+        )
+    if is_foreign(recipe.net) and (recipe.tune == "gradual" or recipe.tune.startswith("last:")):
+        raise UsageError(
+            f"--tune {recipe.tune} with --net {recipe.net}, which is one layer to kopal: it has no stages to unfreeze",
+            "all of it, or its head alone",
+            "say --tune all, or leave --tune out",
         )
     if recipe.head != Recipe.head:
         refuse_head(recipe)

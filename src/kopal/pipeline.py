@@ -276,19 +276,17 @@ def _details(fitted: Fitted, temperature: float, photos: Labelled, rows: tuple[L
         details["weights"] = dict(fitted.origin)
     if fitted.kept:
         details |= {"penalty": fitted.penalty, "kept": asdict(fitted.kept)}
-    if fitted.kept and not fitted.history:
-        return details | {"epochs": 0, "best_epoch": 0, "rate": fitted.rate, "stopped": "it diverged"}
-    if fitted.history:
+    if fitted.kept or fitted.history:
         return details | {
             "epochs": len(fitted.history),
             "best_epoch": max((epoch.number for epoch in fitted.history if epoch.best), default=0),
             "rate": fitted.rate,
-            "stopped": fitted.history[-1].stopped,
+            "stopped": fitted.stopped,
         }
     out_of_fold = photos.where("train")
     right = fitted.scores[out_of_fold].argmax(axis=1) == photos.labels[out_of_fold]
     if fitted.heads:
-        details["heads"] = [asdict(row) for row in fitted.heads]
+        details |= {"heads": [asdict(row) for row in fitted.heads], "heads_left_out": list(fitted.left_out)}
     if fitted.holds:
         details["holds"] = fitted.holds
     chosen = {"penalty": fitted.penalty} if fitted.head == "logistic" else {"option": fitted.option}

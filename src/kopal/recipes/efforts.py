@@ -10,7 +10,7 @@ from typing import Any
 
 from kopal.errors import UsageError
 from kopal.recipes.check import checked
-from kopal.recipes.knobs import Recipe
+from kopal.recipes.knobs import NOT_OF_TUNING, Recipe, is_file
 
 EFFORTS: dict[str, dict[str, Any]] = {
     "quick": {"folds": 3, "penalties": (1.0, 0.1, 0.01, 0.001), "epochs": 5},
@@ -21,6 +21,9 @@ EFFORTS: dict[str, dict[str, Any]] = {
 
 SIDE_BY_SIDE = "efficientnet-lite0+efficientnet-lite2"
 """What the best effort takes frozen features of: the two nets err on other photos (benchmarks/effort.py)."""
+
+EMBEDDED = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
+"""The nets whose weights come in packages, so that they start pretrained unless told otherwise."""
 
 _RESIDUAL: dict[str, Any] = {"penalty": 5e-4, "nesterov": True, "schedule": "one-cycle"}
 PER_NET: dict[str, dict[str, Any]] = {
@@ -56,6 +59,8 @@ TUNED_BY_SGD: dict[str, Any] = {"rate": 0.001, "penalty": 1e-4}
 def recipe(effort: str | None = None, *, net: str | None = None, like: Recipe | None = None, **knobs: Any) -> Recipe:
     """The recipe for an effort (balanced, unsaid), with what the user said on top; a knob that is None is not said.
 
+    The best effort with a `budget` fine-tunes a pretrained net, as deep as that goes, unless `tune` is said.
+
     With `like` whatever the owner of that recipe said is said first, so that what is said besides brings its own
     defaults along. `rate` may be "auto", `budget` a duration such as "10m". Raises `UsageError` for what is unknown or
     out of range.
@@ -73,7 +78,8 @@ def recipe(effort: str | None = None, *, net: str | None = None, like: Recipe | 
     if "budget" in said:
         said["budget"] = duration(said["budget"])
     if like is not None:
-        effort, said = effort or like.effort, {**_said(like), **said}
+        # What a recipe leaves frozen stays so, whatever budget is said on top.
+        effort, said = effort or like.effort, {"tune": like.tune, **_said(like), **said}
     return _made(effort or "balanced", said)
 
 
@@ -83,12 +89,21 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
     Raises `UsageError`.
     """
     found = Recipe.from_json(value)
-    said = {knob: getattr(found, knob) for knob in value if knob != "effort"}
+    said = {"tune": found.tune} | {knob: getattr(found, knob) for knob in value if knob != "effort"}
     return _made(found.effort, said)
 
 
 def _made(effort: str, said: dict[str, Any]) -> Recipe:
+    if effort == "best" and said.get("budget") and _may_tune(said):
+        said = {"tune": "all", **said}
     return checked(Recipe(**{**_defaults(effort, said), "effort": effort, **said}))
+
+
+def _may_tune(said: Mapping[str, Any]) -> bool:
+    """Whether a pretrained net can take a budget: nothing was said that only frozen features, or only pixels, have."""
+    net, weights = said.get("net", EMBEDDED[0]), said.get("weights", "auto")
+    pretrained = weights == "imagenet" or is_file(weights) or (weights == "auto" and net in EMBEDDED)
+    return pretrained and "+" not in net and not {"tune", "head", *NOT_OF_TUNING} & {*said}
 
 
 def _defaults(effort: str, said: Mapping[str, Any]) -> dict[str, Any]:
