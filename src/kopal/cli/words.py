@@ -41,8 +41,8 @@ HELP = {
     "a table, .csv, .tsv or .parquet, with the columns path and label; or: digits, fashion-mnist.",
     "--out": "The run's folder, new or empty; without it, the next free runs/<folder>-<n>.",
     "--seed": "Deals the photos into folds.",
-    "--effort": "quick, balanced, or best: a second, larger net beside the first (pip install 'kopal\\[backbones]'); with "
-    "--budget the larger one, fine-tuned as far as the time goes.",
+    "--effort": "quick, balanced, or best: a second, larger net beside the first (pip install 'kopal\\[backbones]'); "
+    "with --budget the larger one, fine-tuned as far as the time goes.",
     "--balance": "Let every class weigh the same, however many photos it has.",
     "--head": "What is fitted on frozen features: logistic (the default), svm, knn, naive-bayes, lda, tree, forest, "
     "mlp, or all, for a table of them.",

@@ -78,8 +78,7 @@ def recipe(effort: str | None = None, *, net: str | None = None, like: Recipe | 
     if "budget" in said:
         said["budget"] = duration(said["budget"])
     if like is not None:
-        # What a recipe leaves frozen stays so, whatever budget is said on top.
-        effort, said = effort or like.effort, {"tune": like.tune, **_said(like), **said}
+        effort, said = effort or like.effort, {**_said(like), **said}
     return _made(effort or "balanced", said)
 
 
@@ -89,14 +88,16 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
     Raises `UsageError`.
     """
     found = Recipe.from_json(value)
-    said = {"tune": found.tune} | {knob: getattr(found, knob) for knob in value if knob != "effort"}
+    said = {knob: getattr(found, knob) for knob in value if knob != "effort"}
     return _made(found.effort, said)
 
 
 def _made(effort: str, said: dict[str, Any]) -> Recipe:
-    if effort == "best" and said.get("budget") and _may_tune(said):
-        said = {"tune": "all", **said}
-    return checked(Recipe(**{**_defaults(effort, said), "effort": effort, **said}))
+    return checked(_filled(effort, said))
+
+
+def _filled(effort: str, said: Mapping[str, Any]) -> Recipe:
+    return Recipe(**{**_defaults(effort, said), "effort": effort, **said})
 
 
 def _may_tune(said: Mapping[str, Any]) -> bool:
@@ -109,7 +110,9 @@ def _may_tune(said: Mapping[str, Any]) -> bool:
 def _defaults(effort: str, said: Mapping[str, Any]) -> dict[str, Any]:
     """What an effort stands for beside what was said, where it is not what every recipe has."""
     usual = dict(EFFORTS.get(effort, {}))
-    if said.get("tune", "head") != "head":
+    if effort == "best" and said.get("budget") and _may_tune(said):
+        usual["tune"] = "all"
+    if said.get("tune", usual.get("tune", "head")) != "head":
         # Efforts are about nets and folds here, and about how long it may go on.
         usual |= TUNED | ({"epochs": 12} if effort == "best" else {"epochs": 5} if effort == "quick" else {})
         usual |= TUNED_BY_SGD if said.get("optimiser") == "sgd" else {}
@@ -126,12 +129,18 @@ def _defaults(effort: str, said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _said(made: Recipe) -> dict[str, Any]:
     """What the owner of a recipe must have said besides its effort: whatever is not as it would be unsaid."""
-    every = tuple(field.name for field in fields(Recipe) if field.name != "effort")
-    said: dict[str, Any] = {}
+    said = _besides(made, {})
+    return said if _filled(made.effort, said) == made else _besides(made, {"tune": made.tune})
+
+
+def _besides(made: Recipe, said: dict[str, Any]) -> dict[str, Any]:
+    """The same, where of what --tune decides `said` is all that was said."""
+    every = tuple(field.name for field in fields(Recipe) if field.name not in ("effort", "tune"))
+    first = ("weights", "budget", "head", "features", "engine", "image_size")
     # What is usual for the later ones depends on the earlier.
-    for knobs in (("tune", "weights", "budget"), ("net", "optimiser"), every):
+    for knobs in (first, ("net",), ("optimiser",), every):
         usual = {knob: getattr(Recipe, knob) for knob in knobs} | _defaults(made.effort, said)
-        said |= {knob: getattr(made, knob) for knob in knobs if getattr(made, knob) != usual[knob]}
+        said = said | {knob: getattr(made, knob) for knob in knobs if getattr(made, knob) != usual[knob]}
     return said
 
 

@@ -37,9 +37,9 @@ def learn(
 def compare(recipe: Recipe, photos: Photos, backbone: Backbone, progress: Callable[[int, int], None]) -> Fitted:
     """Every head in turn → the one with the least calibrated log loss out of fold, and a row for each, best first.
 
-    Heads that cannot take so many photos are left out, and named. The rows' accuracies are the owner's test part's, where there
-    is one; the choice never looks at it. Of the train part, the winner's scores are honest: a photo's comes from the
-    head that did best on the other folds.
+    Heads that cannot take so many photos are left out, and named. The rows' accuracies are the owner's test part's,
+    where there is one; the choice never looks at it. Of the train part, the winner's scores are honest: a photo's comes
+    from the head that did best on the other folds.
     """
     train, test = photos.where("train"), photos.where("test")
     labels = photos.labels[train]
