@@ -168,6 +168,18 @@ def test_a_training_ends_with_its_advice_and_keeps_it(trained: Run, kopal: Kopal
     assert "advice: little data, 8 photos a class; unlike ImageNet" in out
 
 
+def test_a_training_says_what_the_mode_that_it_names_would_cost(
+    kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kopal.advise.MUCH", 8)
+    code, out, err = kopal("train", photos, "--effort", "quick", "--out", tmp_path / "out")
+    assert code == 0, err
+    assert f"  --tune all: {EPOCHS} epochs, under a minute here (a factor of two either way)" in out
+    kept = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["advice"]
+    assert [price["tune"] for price in kept["seconds"]["tuning"]] == ["last:4", "all"]
+    assert "--tune all: 8 epochs" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_net_from_pixels_ends_without_advice(kopal: Kopal, photos: Path, tmp_path: Path) -> None:
     code, out, err = kopal(
         "train", photos, "--net", "linear", "--image-size", 8, "--epochs", 1, "--out", tmp_path / "out"
