@@ -18,6 +18,7 @@ from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import HeadRow
 from kopal.fit.loop import Epoch, Place
 from kopal.fit.speed import Choice, remembered
+from kopal.holding import LOCK
 from kopal.ledger import LedgerRow
 from kopal.recipes import Recipe
 from kopal.run import FILES, Answers, Run, reserved
@@ -39,8 +40,8 @@ class Scene:
 
 
 def left(folder: Path) -> list[str]:
-    """The names below a folder, without those of files that are being written."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.endswith(HALF))
+    """The names below a folder, without those of files that are being written, or by which it is held."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.endswith((HALF, LOCK)))
 
 
 def halves(folder: Path) -> list[str]:

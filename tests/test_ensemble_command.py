@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from careful import careful
 from kopal.audit import marks
-from kopal.classifier import load
+from kopal.classifier import Classifier, load
+from kopal.ensemble import left_out
 from kopal.images import Geometry
 from linear_models import model
 
@@ -49,6 +52,29 @@ def test_inspect_bears_a_card_whose_members_are_anything(kopal: Kopal, files: Pa
     assert "\x1b" not in out
     model(6, members="text").save("odd.onnx")
     assert kopal("inspect", "odd.onnx")[0] == 0
+
+
+def test_what_members_do_and_the_whole_does_not_is_said_in_one_line(kopal: Kopal, tmp_path: Path) -> None:
+    member = careful()
+    keys = {
+        "unknown": "tell unknown photos",
+        "coverage": "promise a coverage",
+        "max_error": "promise a share of errors",
+    }
+    assert set(member.card.thresholds) == set(keys)
+    assert left_out([member]) == "tell unknown photos, promise a coverage or promise a share of errors"
+    plain = model(0, classes=member.classes, geometry=member.geometry)
+    assert left_out([plain]) == ""
+    for key, words in keys.items():
+        only = {key: member.card.thresholds[key]}
+        if key != "unknown":
+            assert left_out([plain, Classifier.build(plain.graph(), replace(plain.card, thresholds=only))]) == words
+    member.save(tmp_path / "careful.onnx")
+    plain.save(tmp_path / "plain.onnx")
+    code, out, err = kopal("ensemble", tmp_path / "careful.onnx", tmp_path / "plain.onnx", "--out", tmp_path / "e.onnx")
+    assert code == 0, err
+    assert f"  it does not {left_out([member])}, as a single model does" in out.splitlines()
+    assert not load(tmp_path / "e.onnx").card.thresholds
 
 
 def test_only_an_earlier_ensemble_is_replaced(kopal: Kopal, files: Path) -> None:

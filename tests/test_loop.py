@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from kopal.errors import DataError, Diverged, UsageError
 from kopal.fit.learner import Photographs
-from kopal.fit.loop import Epoch, Lesson, epochs
+from kopal.fit.loop import Epoch, Lesson, batches_of_epoch, epochs
+from kopal.fit.world import World
 from kopal.schedules import SCHEDULES
 from kopal.splits import parts
 from kopal.stopping import AnyOf, MaxSteps, NoImprovement, Rule, Settled
@@ -61,6 +63,24 @@ def test_every_photo_is_seen_once_an_epoch_in_an_order_of_seed_and_epoch() -> No
     assert not np.array_equal(seen[0], seen[1])
     assert run([1, 2, 3], MaxSteps(3))[1].seen == learner.seen
     assert run([1, 2, 3], MaxSteps(3), seed=1)[1].seen != learner.seen
+
+
+def test_a_batch_of_one_uses_every_photo() -> None:
+    learner = Script([1], batches=12)
+    list(epochs(learner, photographs(12), photographs(4), lesson(MaxSteps(1), batch=1)))
+    assert sorted(learner.seen) == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("size", "batch", "photos", "used"), [(4, 6, 100, 96), (4, 6, 102, 102), (4, 6, 103, 102), (4, 3, 3, 3)]
+)
+def test_only_a_last_shorter_batch_is_left_out(size: int, batch: int, photos: int, used: int) -> None:
+    world = Mock(spec=World, rank=0, size=size)
+    dealt = list(batches_of_epoch(photographs(photos), lesson(MaxSteps(1), batch=batch), 1, world))
+    assert sum(map(len, dealt)) == used
+    # What is left of an epoch is the same after any whole batch, as a training that goes on needs it.
+    rest = list(batches_of_epoch(photographs(photos), lesson(MaxSteps(1), batch=batch), 1, world, done=batch))
+    assert [batch.tolist() for batch in rest] == [batch.tolist() for batch in dealt[1:]]
 
 
 def test_the_best_epoch_is_the_one_of_least_validation_loss() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kopal.files import HALF
+from kopal.holding import LOCK
 from kopal.run import check_free, reserved
 
 Kopal = Callable[..., tuple[int, str, str]]
@@ -130,7 +131,8 @@ def test_what_a_killed_run_has_left_is_in_nobodys_way_and_stays_until_a_training
     check_free(out)
     assert tree(tmp_path) == before
     with reserved(out, "photos") as folder:
-        assert not list(folder.iterdir())
+        assert [entry.name for entry in folder.iterdir()] == [LOCK]
+    assert not out.exists()
 
 
 def test_a_place_that_is_free_is_not_made(tmp_path: Path) -> None:
@@ -139,3 +141,28 @@ def test_a_place_that_is_free_is_not_made(tmp_path: Path) -> None:
     check_free(None)
     check_free(interrupted(tmp_path / "c"), resume=True)
     assert set(tree(tmp_path)) == {"c", "c/checkpoint", "c/checkpoint/state"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--net", "garment", "--device", "cuda"), "--device cuda would do nothing: kopal's own engine trains"),
+        (("--net", "garment", "--device", "mps", "--amp", "off"), "--device mps --amp off would do nothing"),
+        (("--net", "resnet20", "--engine", "numpy", "--amp", "off"), "add --engine torch, or leave --amp off out"),
+        (("--net", "module.py:make_net", "--init", "zero"), "--init zero would do nothing: module.py:make_net starts"),
+        (("--net", "timm:resnet10t", "--init", "zero", "--normalise", "image"), "--init zero --normalise image would"),
+        (("--net", "garment", "--seed", "18446744073709551616"), "seed 18446744073709551616"),
+        (("--seed", "4294967296"), "a whole number from 0 to 4294967295"),
+    ],
+)
+def test_what_would_do_nothing_or_cannot_be_is_refused_before_the_photos_are_read(
+    kopal: Kopal, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert words in refused_alike(kopal, photos, *options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_asks_for_no_more_than_the_engine_does_is_taken(kopal: Kopal, photos: Path) -> None:
+    code, _, err = kopal("train", photos, "--net", "garment", "--device", "cpu", "--seed", 4294967295, "--dry-run")
+    assert code == 0, err

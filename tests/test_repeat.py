@@ -34,6 +34,7 @@ COMMANDS: tuple[dict[str, Any], ...] = (
     {"net": "efficientnet-lite0+efficientnet-lite1"},
     {"net": "resnet9"},
     {"net": "resnet9", "optimiser": "adam", "rate": "auto"},
+    {"net": "resnet9", "momentum": 0.0},
     {"net": "garment", "budget": "10m"},
     {"net": "garment", "budget": "10m", "epochs": 7},
     {"net": "garment", "batch": 8, "momentum": 0.5, "effort": "quick"},
@@ -52,6 +53,8 @@ ADDED: tuple[dict[str, Any], ...] = (
     {"optimiser": "sgd"},
     {"tune": "head"},
     {"budget": 0},
+    {"momentum": 0.0},
+    {"momentum": 0.9},
     {"rate": "auto"},
 )
 
@@ -111,6 +114,13 @@ def test_an_effort_over_another_leaves_nothing_of_it() -> None:
 def test_another_optimiser_over_a_residual_net_brings_its_own_rate() -> None:
     made = recipe(like=recipe(net="resnet9"), optimiser="adam")
     assert (made.rate, made.penalty, made.nesterov, made.schedule) == (0.001, 0.0, False, "one-cycle")
+
+
+def test_without_momentum_there_is_no_nesterov_unless_it_is_said() -> None:
+    assert recipe(net="resnet20").nesterov
+    assert not recipe(net="resnet20", momentum=0.0).nesterov
+    with pytest.raises(UsageError, match="nesterov without momentum"):
+        recipe(net="resnet20", momentum=0.0, nesterov=True)
 
 
 def test_the_command_trains_and_plans_by_the_recipe_that_the_options_stand_for(

@@ -17,6 +17,8 @@ from kopal.datasets import open_dataset
 from kopal.errors import DataError, Diverged, UsageError
 from kopal.fit import scratch
 from kopal.fit.scratch import Course
+from kopal.log import Note
+from kopal.nets.registry import build, smallest_side
 from kopal.pipeline import train
 from kopal.recipes import Recipe, recipe
 from kopal.run import Run
@@ -214,3 +216,56 @@ def test_ten_layers_started_at_sigma_0_001_do_not_move(small: Path, tmp_path: Pa
         moved[init] = losses[0] - losses[-1]
     assert abs(moved["normal"]) < 0.01
     assert moved["he"] > 0.2
+
+
+def told_size(net: str, data: Path, **knobs: object) -> tuple[tuple[int, int, int], list[str]]:
+    """The pixels that a net would learn from these photos, and the notes about that."""
+    told: list[object] = []
+    shape = scratch.geometry(of(net, weights="none", **knobs), open_dataset(data), told.append).shape
+    return shape, [noun.text for noun in told if isinstance(noun, Note)]
+
+
+def test_nets_for_large_photos_learn_small_ones_at_their_own_size_or_the_least_that_works(
+    small: Path, tmp_path: Path
+) -> None:
+    assert told_size("resnet18", small) == ((20, 20, 3), [])
+    assert told_size("efficientnet-lite0", small) == ((20, 20, 3), [])
+    shape, notes = told_size("vgg16", small)
+    assert shape == (32, 32, 3)
+    assert notes == ["vgg16 works from 32 x 32 pixels on: the photos, 20 x 20, are enlarged to that"]
+    assert told_size("alexnet", small)[0] == (63, 63, 3)
+    assert told_size("resnet18", small, image_size=48) == ((48, 48, 3), [])
+    assert told_size("garment", small) == ((28, 28, 3), [])
+    large = make_photos(tmp_path / "large", CLASSES, count=1)
+    assert told_size("resnet18", large) == ((224, 224, 3), [])
+    # One size may be the commonest where all the others, larger, are of sizes of their own.
+    for name in CLASSES:
+        (large / name / "1.jpg").rename(large / name / "large.jpg")
+        for file in sorted((small / name).iterdir())[:3]:
+            (large / name / file.name).write_bytes(file.read_bytes())
+    assert told_size("resnet18", large) == ((224, 224, 3), [])
+
+
+def test_the_least_size_that_works_is_where_one_pixel_less_does_not() -> None:
+    for net in ("vgg16", "alexnet", "googlenet", "inception-v3"):
+        side = smallest_side(net)
+        build(net, 3, (side, side, 3))
+        with pytest.raises(UsageError, match="cannot take images"):
+            build(net, 3, (side - 1, side - 1, 3))
+
+
+@pytest.mark.parametrize(("net", "side"), [("resnet18", 20), ("vgg16", 32)])
+def test_they_learn_at_that_size_and_the_plan_says_it(
+    net: str, side: int, kopal: Kopal, small: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="kopal's own engine would take long")
+    few = [tmp_path / "few" / name / file.name for name in CLASSES for file in sorted((small / name).iterdir())[:6]]
+    for file in few:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((small / file.parent.name / file.name).read_bytes())
+    options = ("--weights", "none", "--epochs", 1, "--lr", 0.001, "--batch", 4, "--amp", "off", "--no-unknown")
+    code, out, err = kopal("train", tmp_path / "few", "--net", net, *options, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert f"plan: {net} from pixels {side} x {side} x 3" in out
+    assert ("are enlarged to that" in " ".join(out.split())) == (net == "vgg16")
+    assert load(tmp_path / "out" / "model.onnx").geometry.shape == (side, side, 3)

@@ -429,7 +429,7 @@ def photos_of_three(tmp_path: Path) -> Path:
     [
         (("--tune", "last:99"), "the stages are stem, stage1"),
         (("--tune", "all", "--image-size", "64", "--init", "he"), "--image-size, --init together with --tune all"),
-        (("--tune", "all", "--nproc", "2"), "--nproc together with --tune all"),
+        (("--tune", "all", "--nproc", "2"), "several processes with --tune all"),
         (("--tune", "all", "--net", "resnet18"), "weights of resnet18 are not on this machine"),
         (("--tune", "head", "--epochs", "3"), "--epochs would do nothing"),
     ],

@@ -23,7 +23,7 @@ from kopal.backends.onnx_merge import Merge
 from kopal.classifier import Classifier
 from kopal.errors import ModelFileError, UsageError
 from kopal.files import shown
-from kopal.model_file import Card, in_words
+from kopal.model_file import UNKNOWN, Card, in_words
 
 FLOOR = float(np.finfo(np.float32).tiny)
 """The least probability of which the log is taken, so that every score is finite. A floor of 1e-6 would take up to
@@ -33,6 +33,13 @@ MOST_BYTES = 2_000_000_000
 """Protobuf, and with it ONNX without data outside the file, ends at 2 GiB."""
 
 NETS_SHOWN, CLASSES_SHOWN, NAME_SHOWN = 3, 5, 48
+
+THRESHOLDS = {
+    UNKNOWN: "tell unknown photos",
+    "coverage": "promise a coverage",
+    "max_error": "promise a share of errors",
+}
+"""What a model does by thresholds that were found for its own scores, so that they say nothing of a mean."""
 
 
 def combine(classifiers: Sequence[Classifier]) -> Classifier:
@@ -62,6 +69,12 @@ def combine(classifiers: Sequence[Classifier]) -> Classifier:
     geometry = members[0].geometry
     model = with_face(graph, "ensemble", geometry.shape, 1.0, len(classes))
     return Classifier.build(model, Card(_title(members), classes, geometry, 1.0, (), _provenance(members)))
+
+
+def left_out(classifiers: Sequence[Classifier]) -> str:
+    """What some of these do and the whole does not, such as "tell unknown photos or promise a coverage", or ""."""
+    done = [what for key, what in THRESHOLDS.items() if any(key in each.card.thresholds for each in classifiers)]
+    return " or ".join([", ".join(done[:-1]), done[-1]]) if done[1:] else "".join(done)
 
 
 def _take(merge: Merge, member: Classifier, number: int) -> str:

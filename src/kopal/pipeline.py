@@ -79,9 +79,9 @@ def train(
     is the first of them, the others call `assist`. `download` lets published weights be fetched, once.
     """
     started = perf_counter()
-    check_start(recipe, resume, checkpoint_every)
+    check_start(recipe, resume, checkpoint_every, world.size)
     dataset = _opened(open_dataset(data, labels_from, group), log)
-    with reserved(Path(out) if out is not None else None, dataset.title, resume) as folder:
+    with reserved(Path(out) if out is not None else None, dataset.title, resume, world.launch) as folder:
         around = Circumstances(world, started, cache, folder, checkpoint_every, resume, download)
         way = from_tuning if fine_tunes(recipe) else from_features if starts_from_imagenet(recipe) else from_pixels
         fitted, photos, rows, findings = way(recipe, dataset, around, log)
@@ -125,7 +125,7 @@ def assist(
     checkpoint_every: int = 0,
 ) -> None:
     """What every process but the first does in a training by several: learn along, tell nothing, write nothing."""
-    check_start(recipe, resume, checkpoint_every)
+    check_start(recipe, resume, checkpoint_every, world.size)
     around = Circumstances(world, perf_counter(), cache, every=checkpoint_every, resume=resume)
     from_pixels(recipe, _opened(data, silent), around, silent)
 
@@ -169,15 +169,16 @@ def rehearse(
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     checkpoint_every: int = 0,
+    processes: int = 1,
 ) -> None:
-    """What `train` would find, do and cost, told to `log`; nothing is learned, and nothing written.
+    """What `train`, in so many `processes`, would find, do and cost, told to `log`; nothing is learned or written.
 
     Raises `KopalError`, as the training would at its start.
     """
-    check_start(recipe, resume, checkpoint_every)
+    check_start(recipe, resume, checkpoint_every, processes)
     dataset = _opened(data, log)
-    check_free(Path(out) if out is not None else None, resume)
-    rehearsal.rehearse(recipe, dataset, Circumstances(ALONE, perf_counter(), cache), log)
+    check_free(Path(out) if out is not None else None, resume, dataset.title)
+    rehearsal.rehearse(recipe, dataset, Circumstances(ALONE, perf_counter(), cache), log, processes)
 
 
 def audit_photos(

@@ -59,8 +59,8 @@ class PixelPhotos:
         return np.asarray(self.parts == part)
 
 
-def native_shape(dataset: Dataset) -> tuple[int, int, int] | None:
-    """The size (H, W, C) that most photos of a sample have, or None where none can be read. Grey only if all are."""
+def sampled_shapes(dataset: Dataset) -> list[tuple[int, int, int]]:
+    """The sizes (H, W, C) of those photos of a sample that can be read."""
     shapes = []
     for index in np.unique(np.linspace(0, len(dataset) - 1, LOOKED_AT).astype(int)):
         try:
@@ -68,6 +68,11 @@ def native_shape(dataset: Dataset) -> tuple[int, int, int] | None:
         except UnreadableImage:
             continue
         shapes.append((image.height, image.width, 1 if image.mode == "L" else 3))
+    return shapes
+
+
+def native_shape(shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int] | None:
+    """The size (H, W, C) that most photos of a sample have, or None where there are none. Grey only if all are."""
     if not shapes:
         return None
     height, width = max(sizes := [shape[:2] for shape in shapes], key=sizes.count)

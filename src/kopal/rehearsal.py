@@ -26,16 +26,16 @@ from kopal.store import Store, cache_folder
 from kopal.ways import Circumstances, fine_tunes, learning, read_in_parts, starts_from_imagenet
 
 
-def rehearse(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> None:
+def rehearse(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log, processes: int = 1) -> None:
     """Tell the plan of a training and what it would take. Nothing is written, neither a run nor to the cache.
 
     Raises `KopalError`.
     """
     if not fine_tunes(recipe) and not starts_from_imagenet(recipe):
         around = replace(around, cache=False)
-        photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
+        photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset, log), dataset, around, log)
         with learning(recipe):
-            log(scratch.course(recipe, photos))
+            log(scratch.course(recipe, photos, processes))
         return
     if fine_tunes(recipe):
         _check_device(recipe)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
 import shutil
@@ -16,10 +15,12 @@ from kopal.classifier import Classifier
 from kopal.datasets import Labelled
 from kopal.errors import Diverged, OutputError, UsageError
 from kopal.evaluate import Report
-from kopal.files import ABANDONED, BEGUN, HALF, abandoned, shown, sweep, write_bytes, write_csv, write_json, write_text
+from kopal.files import BEGUN, HALF, abandoned, shown, sweep, write_bytes, write_csv, write_json, write_text
 from kopal.fit.fitted import HeadRow
 from kopal.fit.loop import Epoch
+from kopal.holding import LOCK, Hold, hold, is_held
 from kopal.ledger import LedgerRow
+from kopal.numbered import check_runs, next_free, numbered
 from kopal.recipes import Recipe
 from kopal.run_tables import Answers, photo_rows, prediction_rows
 
@@ -130,15 +131,19 @@ def check_finished(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def reserved(out: Path | None, title: str, resume: bool = False) -> Iterator[Path]:
-    """A folder for a run, made before the work starts; taken away again if it stays empty.
+def reserved(out: Path | None, title: str, resume: bool = False, launch: str = "") -> Iterator[Path]:
+    """A folder for a run, made before the work starts and held while it goes on; taken away again if it stays empty.
 
     `out` must be new or empty; None takes the first free runs/<title>-<n>. With `resume` it may hold a training that
-    was cut short, and None takes the last such run. Raises `OutputError`; an interrupt says what is kept.
+    was cut short, and None takes the last such run. By `launch` a launcher that starts again finds it (`own_run`).
+    Raises `OutputError`, also where another process trains in the folder; an interrupt says what is kept.
     """
-    if out is None and resume:
-        out = next((folder for folder in reversed(_runs(title)) if _unfinished(folder)), None)
-    folder = _make(out, resume) if out is not None else _next_free(title)
+    out = _last_unfinished(title) if out is None and resume else out
+    if out is None:
+        _tidy_abandoned(title)
+    folder = out if out is not None else next_free(title)
+    held = _make(folder, resume)
+    held.says(launch)
     try:
         yield folder
     except KeyboardInterrupt:
@@ -153,18 +158,22 @@ def reserved(out: Path | None, title: str, resume: bool = False) -> Iterator[Pat
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
         raise
     finally:
+        held.release(keep=bool(launch) and _unfinished(folder))
         for left in (folder / CHECKPOINT, folder):
             with contextlib.suppress(OSError):  # not empty: the run is in it
                 left.rmdir()
 
 
-def check_free(out: Path | None, resume: bool = False) -> None:
+def check_free(out: Path | None, resume: bool = False, title: str = "") -> None:
     """Raises `OutputError` where `reserved` would; nothing is made and nothing deleted."""
+    out = _last_unfinished(title) if out is None and resume else out
     if out is None:
-        _check_runs()
+        check_runs()
         return
     try:
         _check_kind(out)
+        if is_held(out):
+            raise _busy(out)
         if out.is_dir():
             _check_content(out, resume)
         above = next((folder for folder in (out, *out.parents) if folder.exists()), out)
@@ -187,28 +196,39 @@ def _unfinished(folder: Path) -> bool:
     return (folder / CHECKPOINT).is_dir() and not (folder / REPORT).exists()
 
 
-def _runs(title: str) -> list[Path]:
-    """The folders runs/<title>-<n>, in the order of n."""
-    found = [
-        folder for folder in Path("runs").glob(f"{glob.escape(title)}-*") if folder.name[len(title) + 1 :].isdecimal()
-    ]
-    return sorted(found, key=lambda folder: int(folder.name[len(title) + 1 :]))
+def _last_unfinished(title: str) -> Path | None:
+    return next((folder for folder in reversed(numbered(title)) if _unfinished(folder)), None)
 
 
-def _make(folder: Path, resume: bool) -> Path:
+def _make(folder: Path, resume: bool) -> Hold:
     try:
         _check_kind(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        _tidy(folder)
-        if (folder / REPORT).exists() and resume:
-            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)  # killed at the very end, it would stay for ever
-        _check_content(folder, resume)
-        _check_writable(folder)
+        held = hold(folder)
+        if held is None:
+            raise _busy(folder)
+        try:
+            _tidy(folder)
+            if (folder / REPORT).exists() and resume:
+                shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)  # killed at the very end, it would stay for ever
+            _check_content(folder, resume)
+            _check_writable(folder)
+        except BaseException:
+            held.release()
+            raise
     except OSError as error:
         with contextlib.suppress(OSError):
             folder.rmdir()
         raise _unmade(folder, error.strerror or str(error)) from error
-    return folder
+    return held
+
+
+def _busy(folder: Path) -> OutputError:
+    return OutputError(
+        f"a training goes on in {shown(folder)} right now",
+        "a folder that no other process works in",
+        "wait until it has ended, or choose another --out",
+    )
 
 
 def _check_kind(folder: Path) -> None:
@@ -228,7 +248,7 @@ def _check_content(folder: Path, resume: bool) -> None:
         )
     half = (folder / BEGUN).exists() and not (folder / REPORT).exists()
     if not _unfinished(folder) and any(
-        not (entry.name.endswith(HALF) or (half and entry.name in FILES)) for entry in folder.iterdir()
+        not (entry.name.endswith((HALF, LOCK)) or (half and entry.name in FILES)) for entry in folder.iterdir()
     ):
         raise OutputError(f"{shown(folder)} is not empty", "a new or empty folder", "choose another --out")
 
@@ -248,34 +268,14 @@ def _tidy(folder: Path) -> None:
     sweep(folder)
 
 
-def _next_free(title: str) -> Path:
-    for left in _runs(title):
-        if abandoned(left / BEGUN):
+def _tidy_abandoned(title: str) -> None:
+    """Half runs that nobody works on any more go as a whole, and their folders if nothing else is in them."""
+    for left in numbered(title):
+        if abandoned(left / BEGUN) and not is_held(left):
             _tidy(left)
-            with contextlib.suppress(OSError):  # something else is in it
+            with contextlib.suppress(OSError):
+                (left / LOCK).unlink(missing_ok=True)
                 left.rmdir()
-        sweep(left, ABANDONED)
-    number = 1
-    _check_runs()
-    while True:
-        folder = Path("runs") / f"{title}-{number}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise OutputError(
-                f"cannot make the folder {shown(folder)}: {(error.strerror or str(error)).lower()}",
-                "a place that may be written to",
-                "say where with --out",
-            ) from error
-        else:
-            return folder
-
-
-def _check_runs() -> None:
-    if Path("runs").exists() and not Path("runs").is_dir():
-        raise OutputError("`runs` is a file", "a folder for the runs", "rename it, or say --out")
 
 
 def _check_writable(folder: Path) -> None:

@@ -25,6 +25,7 @@ from kopal.fit import scratch, tune
 from kopal.fit.backbones import backbone_of, starts_frozen
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.fitted import Fitted
+from kopal.fit.foreign import file_digest
 from kopal.fit.heads.learn import learn
 from kopal.fit.keeping import Keeping
 from kopal.fit.lr_finder import Sweep
@@ -131,7 +132,7 @@ def read_features(
 
 def from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Learned:
     """A whole net, trained from pixels; calibration and test are scored by the very graph that is saved."""
-    photos, rows, findings = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
+    photos, rows, findings = read_in_parts(recipe, scratch.geometry(recipe, dataset, log), dataset, around, log)
     with learning(recipe):
         keeping, spent = _keeping(recipe, photos, around, log), perf_counter() - around.began
         learned = scratch.learn(recipe, photos, log, keeping, around.world, _speeds(around), spent)
@@ -175,7 +176,7 @@ def from_tuning(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Lo
 
 def rate_from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log) -> Sweep:
     """The sweep over learning rates that `from_pixels` would begin with, on the same photos."""
-    photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset), dataset, around, log)
+    photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset, log), dataset, around, log)
     with learning(recipe):
         return scratch.find_rate(recipe, photos, log, around.world, _speeds(around))
 
@@ -260,6 +261,7 @@ def _keeping(recipe: Recipe, photos: PixelPhotos, around: Circumstances, log: Lo
         "processes": around.world.size,
         "classes": list(photos.classes),
         "photos": _as_they_stand(photos),
+        **({"module": digest} if (digest := file_digest(recipe.net)) else {}),
     }
     if json.loads(around.world.from_first(json.dumps(identity).encode())) != json.loads(json.dumps(identity)):
         raise TogetherError("this process was given other photos or another recipe than the first", "the same for all")

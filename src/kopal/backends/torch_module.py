@@ -15,9 +15,7 @@ def require_torch() -> Any:
     try:
         return import_module("torch")
     except ImportError as error:
-        raise UsageError(
-            "torch is not installed", "the package torch, for nets that are torch modules", "pip install 'kopal[torch]'"
-        ) from error
+        raise UsageError("torch is not installed", "PyTorch, which this needs", "pip install 'kopal[torch]'") from error
 
 
 def run_module(layer: TorchModule, path: str, weights: Mapping[str, Any], x: Any, training: bool) -> Any:

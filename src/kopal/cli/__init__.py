@@ -44,7 +44,7 @@ def run(arguments: list[str]) -> int:
     import typer
 
     from kopal.cli.app import app
-    from kopal.errors import KopalError
+    from kopal.errors import KopalError, TogetherError
 
     # Typer carries its own copy of click in some versions and the package in others: this finds either's base error.
     wrong_words = cast("type[Exception]", typer.BadParameter.__mro__[2])
@@ -56,11 +56,13 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as end:
         return end.exit_code
     except KopalError as error:
-        return _fail(f"error: {_in_three_lines(error)}", USAGE, debug)
+        alike = not isinstance(error, TogetherError)
+        return _fail(f"error: {_in_three_lines(error)}", USAGE, debug, alike)
     except wrong_words as error:
-        return _fail(f"error: {_in_one_line(error)}", USAGE, debug)
+        return _fail(f"error: {_in_one_line(error)}", USAGE, debug, alike=True)
     except (KeyboardInterrupt, typer.Abort) as stop:
-        return _fail(f"interrupted: {str(stop) or 'nothing half-written was left behind'}", INTERRUPTED, debug)
+        kept = str(stop) or "nothing half-written was left behind"
+        return _fail(f"interrupted: {kept}", INTERRUPTED, debug, alike=True)
     except BrokenPipeError:
         # The reader of our output has gone (… | head): nothing to tell, and nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,11 +76,15 @@ def run(arguments: list[str]) -> int:
         return _fail(bug, BUG, debug)
 
 
-def _fail(message: str, code: int, debug: bool) -> int:
+def _fail(message: str, code: int, debug: bool, alike: bool = False) -> int:
+    """The exit code, once the message is told: by one process of several where all of them meet it `alike`."""
     from kopal.cli.output import paragraph, say, say_whole
+    from kopal.cli.voices import complains
 
     if debug:
         say_whole(traceback.format_exc().rstrip("\n"), sys.stderr)
+    if alike and not complains():
+        return code
     for line in message.split("\n"):
         say(paragraph(line, 10, sys.stderr), sys.stderr)
     return code

@@ -18,7 +18,14 @@ from kopal.ways import used_knobs
 
 
 def dry_run(
-    dataset: Dataset, out: Path | None, recipe: Recipe, cache: bool, as_json: bool, resume: bool, every: int
+    dataset: Dataset,
+    out: Path | None,
+    recipe: Recipe,
+    cache: bool,
+    as_json: bool,
+    resume: bool,
+    every: int,
+    processes: int = 1,
 ) -> None:
     """Show it, as text or as JSON. Nothing is trained, and nothing written."""
     nouns: list[object] = []
@@ -28,7 +35,7 @@ def dry_run(
             nouns.append(noun)
             log(noun)
 
-        rehearse(dataset, recipe, cache, note, out, resume, every)
+        rehearse(dataset, recipe, cache, note, out, resume, every, processes)
     if not as_json:
         say("a dry run: nothing was trained, and nothing written")
         return

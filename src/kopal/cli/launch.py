@@ -10,6 +10,7 @@ from typing import Any
 
 from kopal.backends.torch_module import require_torch
 from kopal.cli.output import say
+from kopal.cli.voices import RESTARTED
 from kopal.errors import TogetherError
 from kopal.parallel import cores
 
@@ -36,7 +37,7 @@ def launch(processes: int, restarts: int) -> int:
         if left:
             # Not the launcher's own restarts: it would also repeat a command that cannot work.
             say(f"{why}; all of them start again from the last checkpoint", sys.stderr)
-            command = [*command, "--resume"] if "--resume" not in command else command
+            os.environ[RESTARTED] = "1"
     raise TogetherError(
         f"{why}; the others were ended too",
         "all of them until the end",

@@ -23,7 +23,7 @@ from kopal.datasets import Dataset
 from kopal.extraction import Extraction
 from kopal.fit.curve import read_curve
 from kopal.fit.fitted import Fitted, Kept
-from kopal.fit.loop import Epoch
+from kopal.fit.loop import Epoch, Place
 from kopal.fit.lr_finder import Sweep
 from kopal.fit.scratch import Course
 from kopal.fit.tune import Tuning
@@ -45,6 +45,7 @@ class Screen:
         self._what = ""
         self._started = self._said = 0.0
         self._epochs: list[Epoch] = []
+        self._earlier = 0
         self._tunes = False
 
     @singledispatchmethod
@@ -127,7 +128,7 @@ class Screen:
         told = (
             f"plan: {course.net.name} from pixels {height} x {width} x {channels}, {course.parameters:,} parameters\n"
             f"      {course.photos} photos to learn from, {course.validation} to validate on\n"
-            f"      {course.how}\n"
+            f"{paragraph(f'      {course.how}')}\n"
             f"      {epochs} of about {seconds(course.epoch_seconds)}{budget}\n"
             f"      it starts from random weights: large nets need many thousands of photos\n"
         )
@@ -170,9 +171,14 @@ class Screen:
         say(f"learning rate {sweep.suggested:.2g}, found by a sweep of {len(sweep.rates)} steps\n")
 
     @__call__.register
+    def _(self, place: Place) -> None:
+        # What an earlier process has done is part of the curve, of the time spent and of what may be kept.
+        self._epochs, self._earlier = list(place.history), len(place.history)
+
+    @__call__.register
     def _(self, epoch: Epoch) -> None:
         self._close()
-        if not self._epochs:
+        if len(self._epochs) == self._earlier:
             say("epoch  train loss  validation loss  accuracy      rate  images/s  left")
         self._epochs.append(epoch)
         say(
@@ -181,13 +187,16 @@ class Screen:
             f"{self._left(epoch)}{' *' if epoch.best else ''}".rstrip()
         )
         if epoch.stopped:
-            starred = (
-                "; the weights of the epoch with the last * are kept" if any(row.best for row in self._epochs) else ""
-            )
-            say(f"stopped: {epoch.stopped}{starred}")
+            say(f"stopped: {epoch.stopped}{self._which_is_kept()}")
             # A curve that starts at the probe is flat without anything being wrong.
             if not self._tunes and (remark := read_curve(self._epochs, output_shape(self._course.net)[0])):
                 say(f"the curve: {remark}")
+
+    def _which_is_kept(self) -> str:
+        best = max((row.number for row in self._epochs if row.best), default=0)
+        if not best:
+            return ""
+        return f"; the weights of {f'epoch {best}' if best <= self._earlier else 'the epoch with the last *'} are kept"
 
     def _left(self, epoch: Epoch) -> str:
         """How long it may still take, five characters wide."""

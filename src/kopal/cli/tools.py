@@ -17,7 +17,7 @@ def ensemble(
     from kopal.classifier import load
     from kopal.cli.output import free_name, quoted, say, say_whole, shown, this_command
     from kopal.cli.place import check_place
-    from kopal.ensemble import combine
+    from kopal.ensemble import combine, left_out
 
     out = out or free_name("ensemble.onnx")
     check_place(out, models)
@@ -28,8 +28,8 @@ def ensemble(
     say(f"  {shown(classifier.card.net)}, {len(classifier.classes)} classes")
     if photos := classifier.card.provenance.get("photos"):
         say(f"  the models learned from {shown(str(photos))} different photos")
-    if any(member.has_unknown for member in members):
-        say("  it does not tell unknown photos, as a single model does")
+    if lost := left_out(members):
+        say(f"  it does not {lost}, as a single model does")
     say("next:")
     say_whole(f"  {this_command()} evaluate {quoted(out)} path/to/new/photos")
     say_whole(f"  {this_command()} predict {quoted(out)} photo.jpg")

@@ -13,17 +13,20 @@ from kopal.cli.aside import telling
 from kopal.cli.dry import dry_run
 from kopal.cli.output import quoted, say, say_json, say_whole, shown, this_command
 from kopal.cli.report_lines import accuracy_line
+from kopal.cli.voices import processes, restarted, several, tells
 from kopal.datasets import Dataset
-from kopal.errors import KopalError, TogetherError, UsageError
-from kopal.fit.pupil import engine_of, torch_is_there
+from kopal.errors import TogetherError, UsageError
+from kopal.fit.pupil import torch_is_there
 from kopal.fit.world import ALONE, World
 from kopal.log import Note
+from kopal.numbered import own_run
+from kopal.outset import check_together
 from kopal.pipeline import assist, train
 from kopal.recipes import NOT_OF_TUNING, Recipe
 from kopal.ways import fine_tunes, refuse_head, refuse_int8, starts_from_imagenet
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED = 1
 OF_FEATURES_TOO = (
     *("net", "weights", "head", "features", "tune", "image_size", "download"),
     *("coverage", "sets", "max_error"),
@@ -47,28 +50,21 @@ def run_training(
 
     The data are opened once it is known that the options fit together.
     """
-    if fine_tunes(recipe):
-        _refuse_unfit(said, recipe)
-    elif starts_from_imagenet(recipe):
-        _refuse_idle(said)
-    elif said["download"]:
-        raise UsageError(
-            "--download without weights to fetch: the net learns from pixels",
-            "a net with published weights",
-            "add --weights imagenet",
-        )
-    elif said["head"] is not None:
-        refuse_head(recipe)
-    elif recipe.features != Recipe.features:
-        refuse_int8(recipe)
-    if said["max_restarts"] is not None and not said["nproc"]:
-        raise UsageError("--max-restarts without --nproc", "both: it starts several processes again", "add --nproc 2")
-    if said["nproc"]:
-        # What is wrong with the command is better said once, and before the seconds that the processes take to start.
-        _check_engine(recipe)
+    _refuse(said, recipe)
+    if (manner.dry or said["preview"]) and not tells():
+        return 0
     if manner.dry:
         every = said["checkpoint_every"] or 0
-        dry_run(opened(), out, recipe, manner.cache, manner.as_json, bool(said["resume"]), every)
+        dry_run(
+            opened(),
+            out,
+            recipe,
+            manner.cache,
+            manner.as_json,
+            bool(said["resume"]),
+            every,
+            said["nproc"] or processes(),
+        )
     elif said["preview"]:
         _preview(opened, recipe, said["preview"])
     elif said["nproc"]:
@@ -76,7 +72,7 @@ def run_training(
 
         opened()
         return launch(said["nproc"], said["max_restarts"] or 0)
-    elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    elif several():
         return _together(opened(), out, recipe, manner, bool(said["resume"]), said["checkpoint_every"] or 0)
     else:
         every, download = said["checkpoint_every"] or 0, bool(said["download"])
@@ -129,29 +125,20 @@ def _train(
 
 def _together(data: Dataset, out: Path | None, recipe: Recipe, manner: Manner, resume: bool, every: int) -> int:
     """One of several processes: the first trains and tells, the others learn along."""
-    _check_engine(recipe)
     require_torch()
     from kopal.fit.distributed import joined, left, lost
 
-    # The launcher starts everything again after a failure: then the training goes on, as with --resume.
-    resume = resume or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
     try:
         world = joined(recipe.device)
+        if restarted():
+            # It goes on in its own folder, if there is one yet, and never in that of another training.
+            own = None if world.rank else own_run(out, data.title, world.launch)
+            resume = bool(world.from_first(os.fsencode(own or ""))) or resume
+            out = own or out
         if world.rank:
             assist(data, recipe, world, manner.cache, resume, every)
         else:
             _train(data, out, recipe, manner, resume, every, world)
-    except TogetherError:
-        raise
-    except KopalError:
-        # All on this machine have met the same error; one message is enough.
-        if int(os.environ.get("LOCAL_RANK", "0")):
-            return USAGE
-        raise
-    except KeyboardInterrupt:
-        if int(os.environ.get("LOCAL_RANK", "0")):
-            return INTERRUPTED
-        raise
     except RuntimeError as error:
         if not lost(error):
             raise
@@ -165,11 +152,27 @@ def _together(data: Dataset, out: Path | None, recipe: Recipe, manner: Manner, r
     return 0
 
 
-def _check_engine(recipe: Recipe) -> None:
-    if engine_of(recipe) != "torch":
+def _refuse(said: dict[str, Any], recipe: Recipe) -> None:
+    """Raises `UsageError` for options that do not fit together."""
+    if said["nproc"] or several():
+        # What is wrong with the command is better said once, and before the seconds that the processes take to start.
+        check_together(recipe)
+    if fine_tunes(recipe):
+        _refuse_unfit(said, recipe)
+    elif starts_from_imagenet(recipe):
+        _refuse_idle(said)
+    elif said["download"]:
         raise UsageError(
-            f"several processes with --net {recipe.net} on kopal's own engine", "PyTorch", "add --engine torch"
+            "--download without weights to fetch: the net learns from pixels",
+            "a net with published weights",
+            "add --weights imagenet",
         )
+    elif said["head"] is not None:
+        refuse_head(recipe)
+    elif recipe.features != Recipe.features:
+        refuse_int8(recipe)
+    if said["max_restarts"] is not None and not said["nproc"]:
+        raise UsageError("--max-restarts without --nproc", "both: it starts several processes again", "add --nproc 2")
 
 
 def _refuse_idle(said: dict[str, Any]) -> None:
@@ -186,11 +189,11 @@ def _refuse_idle(said: dict[str, Any]) -> None:
 def _refuse_unfit(said: dict[str, Any], recipe: Recipe) -> None:
     """Raises `UsageError` for options of learning from pixels that fine-tuning does not have, said or with --like."""
     kept = [name for name in NOT_OF_TUNING if said[name] is None and getattr(recipe, name) != getattr(Recipe, name)]
-    unfit = [option(name) for name in (*NOT_OF_TUNING, "nproc") if said[name] is not None or name in kept]
+    unfit = [option(name) for name in NOT_OF_TUNING if said[name] is not None or name in kept]
     if unfit:
         raise UsageError(
             f"{', '.join(unfit)} together with --tune {recipe.tune}",
-            "options of fine-tuning: the net has its size, weights and norms already, and one process trains it",
+            "options of fine-tuning: the net has its size, weights and norms already",
             f"leave {'them' if len(unfit) > 1 else 'it'} out{', and --like that brings them along' if kept else ''}",
         )
 

@@ -128,6 +128,9 @@ class Checkpoints:
 def _difference(name: str, then: Any, now: Any) -> str:
     if name == "photos":
         return "the photos, or their names or parts, have changed"
+    if name == "module":
+        then, now = (f"sha256 {digest[:12]}" if digest else "none" for digest in (then, now))
+        return f"the file that makes the net has changed: {then} then, {now} now"
     if isinstance(then, list) and isinstance(now, list):
         # Of a thousand classes the few that differ say more than two lists.
         own = [

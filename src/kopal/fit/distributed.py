@@ -7,7 +7,10 @@ variables who is who.
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import os
+import platform
 from datetime import timedelta
 from typing import cast, final
 
@@ -30,8 +33,10 @@ class Processes:
 
     def __init__(self, device: torch.device) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.here = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
         self._device = device
         self._meeting = cast("dist.ProcessGroup", dist.new_group(timeout=MEETING))
+        self.launch = self._launchers()
 
     def sums(self, *values: float) -> tuple[float, ...]:
         """Each value, added up over the processes."""
@@ -60,6 +65,14 @@ class Processes:
         dist.broadcast(held, 0, group=self._meeting)
         return held.cpu().numpy().tobytes()
 
+    def _launchers(self) -> str:
+        """The launchers of all machines: after a failure some machine may be gone, and the first process elsewhere."""
+        name = f"{platform.node()} {os.getppid()} {os.environ.get('TORCHELASTIC_RUN_ID', '')}"
+        own = torch.tensor(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"), device=self._device)
+        all_own = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(all_own, own)
+        return " ".join(sorted({f"{int(number):x}" for number in all_own}))
+
 
 def joined(device: str) -> World:
     """A member of the group that the environment names. Raises `TogetherError` where the others do not come."""
@@ -87,4 +100,6 @@ def lost(error: RuntimeError) -> bool:
 def left() -> None:
     """Leave the group, so that the others are not kept waiting for this process."""
     if dist.is_initialized():
+        # What trained holds the group, in circles: its threads must end before Python does, or they abort it.
+        gc.collect()
         dist.destroy_process_group()

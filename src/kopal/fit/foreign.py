@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib.util
 import os
 import sys
@@ -43,6 +44,16 @@ def usual_image(name: str) -> Image | None:
         return None
     channels, height, width = timm_config(timm_package(), name.removeprefix(TIMM))["input_size"]
     return height, width, channels
+
+
+def file_digest(name: str) -> str:
+    """sha256 of the file behind "path/to/file.py:function"; "" for other nets, and where there is no such file."""
+    if name.startswith(TIMM) or not is_foreign(name):
+        return ""
+    try:
+        return hashlib.sha256(Path(name.rpartition(":")[0]).read_bytes()).hexdigest()
+    except OSError:
+        return ""  # `foreign_net` says what is wrong with it
 
 
 def foreign_net(name: str, classes: int, image: Image) -> Net:

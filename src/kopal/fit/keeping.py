@@ -48,6 +48,7 @@ def kept(
     if saved := keeping.saved:
         start, best = saved.place, saved.best or best
         _restore(learner, saved.state)
+        log(start)
         log(Note(f"going on after epoch {len(start.history)}" + (f", step {start.step}" if start.photos else "")))
     history, fault = start.history, ""
     for place in steps(learner, learning, validation, lesson, world, start):

@@ -250,12 +250,12 @@ def batches_of_epoch(
 ) -> Iterator[NDArray[np.int64]]:
     """The batches of an epoch after `done` photos, as places in the training set. They depend on seed and epoch alone.
 
-    A last one with too few photos for batch norm is left out, but not an only one.
+    A last, shorter one with too few photos for batch norm is left out, but not an only one.
     """
     order = _order(train, lesson, number)
     for first in range(done, len(order), lesson.batch):
         chosen = order[first : first + lesson.batch]
-        if len(chosen) >= 2 * world.size or first == 0:
+        if len(chosen) == lesson.batch or len(chosen) >= 2 * world.size or first == 0:
             yield chosen
 
 

@@ -18,6 +18,7 @@ from kopal.fit import engine, linear
 from kopal.fit.foreign import foreign_net, is_foreign, starting_weights
 from kopal.fit.learner import Learner
 from kopal.fit.normalise import Normalisation
+from kopal.fit.norming import check_batch
 from kopal.fit.stepping import Stepping, stepping
 from kopal.fit.world import World
 from kopal.nets.layers import Chain, Normalize
@@ -29,6 +30,8 @@ from kopal.recipes import Recipe
 Weights = Mapping[str, NDArray[Any]]
 SMALL = ("linear", "mlp", "lenet5", "garment")
 """Nets that our own engine trains as fast as PyTorch, without the seconds that its import takes."""
+MISSED = "PyTorch, up to 6 times as fast on such nets, is not installed: pip install 'kopal[torch]'"
+"""Images/s of one core here and there, in batches of 32 at 32 x 32: resnet20 150 and 1 000, resnet18 200 and 290."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,10 @@ def pupil(
     if engine_of(recipe) == "numpy" and recipe.net == "linear" and _by_hand(how):
         return _linear(recipe, image, classes, normalisation)
     net, weights = _started(recipe, image, classes, normalisation)
+    check_batch(net, recipe.batch, world.size)
     if engine_of(recipe) == "numpy":
-        return Pupil(net, lambda: engine.EngineLearner(net, weights, how, recipe.seed), _as_it_is, "engine numpy")
+        words = f"engine numpy: {MISSED}" if misses_torch(recipe) else "engine numpy"
+        return Pupil(net, lambda: engine.EngineLearner(net, weights, how, recipe.seed), _as_it_is, words)
     require_torch()
     from kopal.fit.torch_pupil import ready  # noqa: PLC0415 - PyTorch takes seconds: only where it is wanted
 
@@ -77,6 +82,11 @@ def engine_of(recipe: Recipe) -> str:
     if is_foreign(recipe.net):
         return "torch"
     return "torch" if recipe.net not in SMALL and torch_is_there() else "numpy"
+
+
+def misses_torch(recipe: Recipe) -> bool:
+    """Whether our own engine computes only because PyTorch is not there."""
+    return recipe.engine == "auto" and engine_of(recipe) == "numpy" and recipe.net not in SMALL
 
 
 def torch_is_there() -> bool:

@@ -19,16 +19,16 @@ from kopal.fit.lesson import HELD, batch_size, carved, lesson_of
 from kopal.fit.loop import Epoch
 from kopal.fit.lr_finder import REMEDY, Sweep, sweep
 from kopal.fit.normalise import measure
+from kopal.fit.norming import check_batch, norms_by_batch
 from kopal.fit.pupil import Pupil, pupil
 from kopal.fit.world import ALONE, World
 from kopal.images import FULL_SIDE, Geometry
 from kopal.log import Log, Note, Progress, silent
 from kopal.nets.describe import describe
-from kopal.nets.layers import BatchNorm
 from kopal.nets.net import Net
-from kopal.nets.registry import build
+from kopal.nets.registry import build, smallest_side
 from kopal.nets.resnet_cifar import DEPTHS
-from kopal.pixels import PixelPhotos, native_shape
+from kopal.pixels import PixelPhotos, native_shape, sampled_shapes
 from kopal.recipes import Recipe
 from kopal.splits import parts
 
@@ -62,16 +62,32 @@ class Learned:
     rate: float
 
 
-def geometry(recipe: Recipe, dataset: Dataset) -> Geometry:
-    """The pixels to learn from: --image-size, else small photos' own size where the net takes any, else the net's."""
+def geometry(recipe: Recipe, dataset: Dataset, log: Log = silent) -> Geometry:
+    """The pixels to learn from: --image-size, else small photos' own size where the net can take it, else the net's.
+
+    Nets for large photos see the centre square; where small photos' own is too small for one, it is enlarged to the
+    least that the net works at, which `log` is told.
+    """
     usual = usual_image(recipe.net) or FOREIGN_IMAGE if is_foreign(recipe.net) else build(recipe.net).image
-    native = native_shape(dataset) or usual
+    shapes = sampled_shapes(dataset)
+    native = native_shape(shapes) or usual
     height, width, channels = usual
     if recipe.image_size:
         height = width = recipe.image_size
-    elif (recipe.net in ANY_SIZE or ".py:" in recipe.net) and max(native[:2]) <= FULL_SIDE:
-        height, width, _ = native
+    elif max(native[:2]) <= FULL_SIDE:
+        if recipe.net in ANY_SIZE or ".py:" in recipe.net:
+            height, width, _ = native
+        elif not is_foreign(recipe.net) and min(usual[:2]) > FULL_SIDE >= max(max(shape[:2]) for shape in shapes):
+            height = width = _side(recipe.net, min(native[:2]), log)
     return Geometry(height, width, 3 if channels == 3 and recipe.net not in ANY_COLOUR else native[2])
+
+
+def _side(net: str, own: int, log: Log) -> int:
+    """The side at which a net for large photos learns from small ones: at its usual one it would work on air."""
+    least = smallest_side(net)
+    if own < least:
+        log(Note(f"{net} works from {least} x {least} pixels on: the photos, {own} x {own}, are enlarged to that"))
+    return max(own, least)
 
 
 def in_parts(photos: PixelPhotos, seed: int) -> PixelPhotos:
@@ -111,7 +127,7 @@ def learn(
     found["choice"] = dict(own.choice)
     log(_course(recipe, own, learning, validation))
     learner = own.make()
-    if world.size > 1 and any(isinstance(row.layer, BatchNorm) for row in describe(own.net)):
+    if world.size > 1 and norms_by_batch(own.net):
         log(Note(f"batch norm: each of the {world.size} processes norms by its own share of a batch"))
     # Criterion and optimiser: the learner has them, and the rate is the recipe's or found
     if not found["rate"]:
@@ -127,11 +143,16 @@ def learn(
     return Learned(own.net, own.finish(best), history, found["rate"])
 
 
-def course(recipe: Recipe, photos: PixelPhotos) -> Course:
-    """What `learn` would set out on, from a step on one batch; nothing comes of it. Raises `KopalError`."""
+def course(recipe: Recipe, photos: PixelPhotos, processes: int = 1) -> Course:
+    """What `learn` would set out on, from a step of one process on one batch; nothing comes of it.
+
+    Raises `KopalError`.
+    """
     learning, validation = carved(recipe, photos)
     recipe = replace(recipe, batch=batch_size(recipe, len(learning)))
-    return _course(recipe, pupil_of(recipe, photos, learning, ALONE, None), learning, validation)
+    own = pupil_of(recipe, photos, learning, ALONE, None)
+    check_batch(own.net, recipe.batch, processes)
+    return _course(recipe, own, learning, validation)
 
 
 def find_rate(

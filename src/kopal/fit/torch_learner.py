@@ -53,7 +53,7 @@ class TorchLearner:
         self._free = free
         self._model: torch.nn.Module = self._net
         if world.size > 1:
-            self._model = DistributedDataParallel(self._net)
+            self._model = DistributedDataParallel(self._net, find_unused_parameters=_has_idle_weights(net, weights))
         self._optimiser = _optimiser(self._tensors, stepping, self._device, free)
         self._average = {name: tensor.detach().clone() for name, tensor in self._tensors.items()}
         if not stepping.average:
@@ -174,6 +174,19 @@ class TorchLearner:
         # PyTorch warns of memory that it may not write to, though nothing here would.
         kind = array.dtype if array.dtype == np.uint8 else np.float32 if array.dtype.kind == "f" else np.int64
         return torch.from_numpy(np.require(array, kind, ["C", "W"])).to(self._device)
+
+
+def _has_idle_weights(net: Net, weights: Mapping[str, Array]) -> bool:
+    """Whether a module from elsewhere has weights that its scores do not depend on: processes wait for all gradients.
+
+    Tried on a copy, so that no statistics move.
+    """
+    if not any(isinstance(row.layer, TorchModule) for row in describe(net)):
+        return False
+    copy = TorchNet(net, weights).train()
+    with torch.random.fork_rng([]):
+        torch.autograd.backward(copy(torch.zeros((2, *net.image), dtype=torch.uint8)).sum())
+    return any(weight.grad is None for weight in copy.parameters())
 
 
 def _optimiser(

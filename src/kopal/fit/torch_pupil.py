@@ -46,7 +46,7 @@ def ready(
     """What makes a learner of that net, each time the same, and what will compute: as `kept`, if this machine can."""
     keep_heap()
     work = sum(row.multiply_adds for row in describe(net)) * recipe.batch
-    torch.set_num_threads(1 if work < TOO_LITTLE_TO_SHARE else max(1, cores() // world.size))
+    torch.set_num_threads(1 if work < TOO_LITTLE_TO_SHARE else max(1, cores() // world.here))
 
     def learner(choice: Choice, processes: World) -> TorchLearner:
         return TorchLearner(net, weights, how, recipe.seed, choice, processes, free)

@@ -18,6 +18,14 @@ class World(Protocol):
     def size(self) -> int:
         """How many processes there are."""
 
+    @property
+    def here(self) -> int:
+        """How many of them share this machine."""
+
+    @property
+    def launch(self) -> str:
+        """Names of those who started the processes, the same when they start them again; "" alone."""
+
     def sums(self, *values: float) -> tuple[float, ...]:
         """Each value, added up over the processes."""
 
@@ -30,7 +38,7 @@ class World(Protocol):
 
 @final
 class _Alone:
-    rank, size = 0, 1
+    rank, size, here, launch = 0, 1, 1, ""
 
     def sums(self, *values: float) -> tuple[float, ...]:
         return values

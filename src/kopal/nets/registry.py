@@ -100,7 +100,7 @@ def _check_fits(net: Net) -> None:
     try:
         describe(net)
     except UsageError as error:
-        smallest = _smallest(net)
+        smallest = smallest_side(net.name, net.image[2])
         raise UsageError(
             f"net {net.name} cannot take images of {_words(net.image)} pixels: {error.happened}",
             f"{smallest} x {smallest} pixels or more" if smallest else "larger images, or a net for small ones",
@@ -108,14 +108,14 @@ def _check_fits(net: Net) -> None:
         ) from None
 
 
-def _smallest(net: Net) -> int:
-    """The smallest side that the net takes, or 0 where its own usual one does not help."""
-    entry = _NETS[net.name]
+def smallest_side(name: str, channels: int = 3) -> int:
+    """The smallest side that the net of that name takes, or 0 where its own usual one does not help."""
+    entry = _NETS[name]
     usual = entry.image[0] if isinstance(entry, Small) else entry.side
 
     def fits(side: int) -> bool:
         try:
-            describe(entry.build(None, (side, side, net.image[2])))
+            describe(entry.build(None, (side, side, channels)))
         except UsageError:
             return False
         return True

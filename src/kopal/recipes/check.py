@@ -58,6 +58,8 @@ _LEAST: dict[str, float] = {
     "average": 0,
     "warmup": 0,
 }
+LARGEST_SEED = 2**32 - 1
+"""scikit-learn takes no larger one."""
 _PROMISES = {"coverage": (0.5, 0.999), "max_error": (0.0001, 0.5)}
 _ABOVE_ZERO = ("search_tolerance", "final_tolerance")
 _BELOW_ONE = {
@@ -103,6 +105,8 @@ def _check_ranges(made: Recipe) -> None:
     for knob, value in _LEAST.items():
         if not value <= getattr(made, knob) < float("inf"):
             raise UsageError(f"{knob} {getattr(made, knob)}", f"{value:g} or more")
+    if made.seed > LARGEST_SEED:
+        raise UsageError(f"seed {made.seed}", f"a whole number from 0 to {LARGEST_SEED}")
     for knob in _ABOVE_ZERO:
         if not 0 < getattr(made, knob) < float("inf"):
             raise UsageError(f"{knob} {getattr(made, knob)}", f"a number above 0, such as {getattr(Recipe, knob):g}")

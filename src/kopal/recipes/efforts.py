@@ -121,6 +121,9 @@ def _defaults(effort: str, said: Mapping[str, Any]) -> dict[str, Any]:
         usual = {**PER_NET.get(said.get("net", ""), {}), **usual, **ADAPTIVE.get(said.get("optimiser", ""), {})}
         if effort == "best" and said.get("weights", "auto") in ("auto", "imagenet"):
             usual["net"] = SIDE_BY_SIDE
+    if said.get("momentum") == 0:
+        # Nesterov's is a way to take the momentum: unsaid, it goes with it.
+        usual["nesterov"] = False
     if said.get("budget"):
         # Only the time ends a training that has a budget and no number of epochs.
         usual["epochs"] = 0
@@ -138,7 +141,7 @@ def _besides(made: Recipe, said: dict[str, Any]) -> dict[str, Any]:
     every = tuple(field.name for field in fields(Recipe) if field.name not in ("effort", "tune"))
     first = ("weights", "budget", "head", "features", "engine", "image_size")
     # What is usual for the later ones depends on the earlier.
-    for knobs in (first, ("net",), ("optimiser",), every):
+    for knobs in (first, ("net",), ("optimiser",), ("momentum",), every):
         usual = {knob: getattr(Recipe, knob) for knob in knobs} | _defaults(made.effort, said)
         said = said | {knob: getattr(made, knob) for knob in knobs if getattr(made, knob) != usual[knob]}
     return said
