@@ -23,7 +23,7 @@ from sklearn.tree import DecisionTreeClassifier
 from kopal.arrays import softmax
 from kopal.backends.onnx_backend import classifier_model
 from kopal.errors import UsageError
-from kopal.fit.heads import cross, knn, mlp, svm, trees
+from kopal.fit.heads import cross, knn, learn, mlp, svm, trees
 from kopal.fit.heads.head import Head, Option
 from kopal.fit.heads.kinds import KINDS
 from kopal.fit.heads.learn import NAMES
@@ -320,6 +320,7 @@ def test_the_report_says_where_the_file_holds_photos_features(
     assert told in out
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert told in report["holds"]
+    assert f"<dt>holds</dt><dd>{report['holds']}</dd>" in (tmp_path / "out" / "report.html").read_text("utf-8")
     assert report["head"] == head
     assert report["option"]
     assert "penalty" not in report
@@ -343,6 +344,21 @@ def test_all_heads_are_compared_and_the_best_is_kept(photos: Path, tmp_path: Pat
     alone = train(photos, tmp_path / "alone", replace(run.recipe, head=report["head"]))
     pixels = np.random.default_rng(0).integers(0, 256, (3, *run.classifier.geometry.shape), dtype=np.uint8)
     assert np.array_equal(alone.classifier.scores(pixels), run.classifier.scores(pixels))
+
+
+def test_heads_that_cannot_take_so_many_photos_are_named_with_the_reason(
+    kopal: Command, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learn, "NAMES", ("logistic", "svm", "lda", "knn"))
+    monkeypatch.setitem(KINDS, "svm", replace(KINDS["svm"], most=23))
+    monkeypatch.setitem(KINDS, "knn", replace(KINDS["knn"], most=24))
+    code, out, err = kopal("train", photos, "--head", "all", "--effort", "quick", "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "left out: svm, which takes at most 23 photos: these are 24" in out
+    assert out.count("left out:") == 1
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert {row["head"] for row in report["heads"]} == {"logistic", "lda", "knn"}
+    assert len(report["heads_left_out"]) == 1
 
 
 def test_a_head_for_a_net_that_learns_from_pixels_is_refused(kopal: Command, photos: Path, tmp_path: Path) -> None:

@@ -32,7 +32,10 @@ def refused_alike(kopal: Kopal, *command: object) -> str:
     ("options", "words"),
     [
         (("--tune", "last:2", "--net", BOTH), "to fix:   name the one that is to go on learning"),
-        (("--tune", "last:2", "--head", "svm"), "head svm would do nothing"),
+        (("--tune", "last:2", "--head", "svm"), "head svm would do nothing: with --tune last:2"),
+        (("--tune", "last:2", "--head", "svm"), "to fix:   leave out --head or --tune"),
+        (("--tune", "gradual", "--net", "timm:test_convnext"), "one layer to kopal"),
+        (("--tune", "last:2", "--net", "timm:test_convnext"), "to fix:   say --tune all"),
         (("--tune", "last:2", "--settled", "0.1", "--checkpoint-every", "2"), "--settled, which compares whole epochs"),
         (("--net", "garment", "--settled", "0.1", "--checkpoint-every", "2"), "--settled, which compares whole epochs"),
         (("--net", "garment", "--nproc", "2", "--engine", "numpy"), "several processes with --net garment"),

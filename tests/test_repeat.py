@@ -27,6 +27,7 @@ COMMANDS: tuple[dict[str, Any], ...] = (
     {},
     {"effort": "quick"},
     {"effort": "best"},
+    {"effort": "best", "budget": "5m"},
     {"effort": "best", "weights": "own.pth"},
     {"effort": "quick", "net": "linear"},
     {"effort": "best", "net": "efficientnet-lite0"},

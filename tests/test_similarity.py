@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 from conftest import draw
 from kopal import images
 from kopal.datasets.named import digits
-from kopal.fit.backbones import embedded_backbone, imagenet_head
+from kopal.fit.backbones import embedded_backbone
 from kopal.similarity import FAMILIAR, log_evidence, prominence
 
 NET = "efficientnet-lite0"
@@ -76,8 +76,8 @@ def test_prominence_counts_deviations_and_is_about_3_by_chance() -> None:
 
 
 def test_what_is_no_photograph_is_unfamiliar_to_the_embedded_backbone() -> None:
-    backbone, head = embedded_backbone(NET), imagenet_head(NET)
-    assert head is not None
+    backbone = embedded_backbone(NET)
+    assert backbone.head is not None
     rng = np.random.default_rng(0)
     noise = [Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for _ in range(6)]
     written = digits()
@@ -88,15 +88,21 @@ def test_what_is_no_photograph_is_unfamiliar_to_the_embedded_backbone() -> None:
     }
     for name, photos in sets.items():
         pixels = np.stack([images.fit(photo, backbone.geometry) for photo in photos])
-        found = prominence(backbone.features(pixels), head.weight, head.bias).mean()
+        found = prominence(backbone.features(pixels), *backbone.head).mean()
         assert found < FAMILIAR - 0.5, name
 
 
 def test_features_that_point_where_a_class_does_are_familiar() -> None:
-    head = imagenet_head(NET)
+    head = embedded_backbone(NET).head
     assert head is not None
-    assert prominence(np.maximum(head.weight[:20], 0), head.weight, head.bias).mean() > FAMILIAR
+    assert prominence(np.maximum(head[0][:20], 0), *head).mean() > FAMILIAR
 
 
-def test_a_net_without_embedded_weights_has_no_head_to_ask() -> None:
-    assert imagenet_head("resnet18") is None
+def test_of_nets_side_by_side_the_first_is_asked() -> None:
+    one, two = embedded_backbone(NET), embedded_backbone(f"{NET}+efficientnet-lite2")
+    assert one.head is not None
+    assert two.head is not None
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(5, two.dimension)).astype(np.float32)
+    found = prominence(features[:, : one.dimension], *one.head)
+    assert prominence(features, *two.head) == pytest.approx(found, rel=1e-5)

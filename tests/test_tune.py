@@ -20,12 +20,13 @@ from kopal.fit.augment import Augment
 from kopal.fit.checkpoint import Checkpoints
 from kopal.fit.cut import halves
 from kopal.fit.engine import start
-from kopal.fit.fitted import Kept
+from kopal.fit.fitted import Fitted, Kept
 from kopal.fit.freedom import Freedom, depth, freedom, stages
 from kopal.fit.keeping import Keeping
 from kopal.fit.learner import Photographs
 from kopal.fit.lesson import carved
 from kopal.fit.loop import Epoch
+from kopal.fit.lr_finder import Sweep
 from kopal.fit.stepping import Stepping
 from kopal.fit.tune import Tuned, Tuning
 from kopal.fit.tune_probe import probe
@@ -323,6 +324,31 @@ def test_a_destructive_rate_keeps_the_probe_and_says_so(rate: float, photos: Pix
         assert result.weights[name].tobytes() == array.tobytes()
 
 
+@pytest.mark.parametrize("mode", ["gradual", "last:3"])
+def test_where_no_rate_brings_the_loss_down_the_probe_is_kept(
+    mode: str, photos: PixelPhotos, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat = Sweep(np.geomspace(1e-6, 1, 100), np.ones(100))
+    assert not flat.learns
+    monkeypatch.setattr(tune, "sweep", lambda *arguments: flat)
+    result, told = tuned(of(mode, rate="auto"), photos, backbone)
+    assert (result.kept.epoch, result.history) == (0, ())
+    assert "the probe is as good as it gets here, and is kept" in told_of(Note, told).text
+    assert not any(isinstance(noun, Sweep) for noun in told)
+    for name, array in result.probe.weights.items():
+        assert result.weights[name].tobytes() == array.tobytes()
+    stopped = Fitted(result.net, result.weights, GEOMETRY, np.zeros((1, 3), np.float32), rate=result.rate).stopped
+    assert stopped == "no learning rate brought the loss down"
+
+
+def test_what_fine_tuning_gained_is_one_line() -> None:
+    kept = Kept(3, 0.2, 0.899, 0.3, 0.88, ("head",))
+    assert kept.in_words().startswith("fine-tuning gained +1.9 points of validation accuracy over the head")
+    assert "0.880 → 0.899" in kept.in_words()
+    assert "gained -0.5 points" in replace(kept, accuracy=0.875).in_words()
+    assert "gained nothing" in replace(kept, epoch=0, accuracy=0.88).in_words()
+
+
 def test_the_budget_reaches_as_deep_as_five_epochs_go(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = weights_of(WHOLE)
     monkeypatch.setattr(reach, "seconds_a_photo", lambda recipe, net, weights, stages: float(stages))
@@ -373,6 +399,8 @@ def test_the_command_fine_tunes_and_says_what_it_kept(photos_of_three: Path, tmp
     assert "fine-tune 2 of 10 stages of efficientnet-lite0" in out
     assert "it starts as the probe" in out
     assert "kept: the " in out
+    assert out.count("advice: fine-tuning gained") == 1
+    assert "Fine-tuning gained" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
     assert report["kept"]["stages"] == ["features", "head"]
     assert report["measured_on"] == "test part"

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from kopal.advise import Advice, Measured, costs
+from kopal.advise import Advice, Costs, Measured, costs, tunes
 from kopal.arrays import Features
 from kopal.datasets import Dataset
 from kopal.errors import DataError
 from kopal.evaluate import Report
-from kopal.features import Photos
-from kopal.fit.backbones import imagenet_head
+from kopal.features import Backbone, Head, Photos
 from kopal.fit.fitted import Fitted
 from kopal.fit.probe import choose, cross_fit, make_folds
 from kopal.learning_curve import LearningCurve, measure
@@ -56,20 +55,29 @@ def consult(dataset: Dataset, recipe: Recipe, around: Circumstances, log: Log) -
         why = f"{error.happened}: {error.expected} are needed"
     seen = float((chosen.head.scores(features).argmax(axis=1) == labels).mean())
     evidence = log_evidence(features, labels, classes)
-    measured = _measured(recipe, photos, float(right.mean()), wilson(int(right.sum()), len(right)), seen)
-    fitting = fitting_seconds(dataset, backbone, recipe)
-    workers = min(cores(), MAX_WORKERS)
-    spent = costs(backbone.net, len(labels), net_seconds(backbone), workers, fitting)
-    return Advice(replace(measured, log_evidence=evidence), spent, curve, why)
+    measured = _measured(backbone.head, photos, float(right.mean()), wilson(int(right.sum()), len(right)), seen)
+    spent = _costs(backbone, len(labels), fitting_seconds(dataset, backbone, recipe))
+    return Advice(replace(measured, log_evidence=evidence), spent, curve, why, tunes(backbone.net))
 
 
-def at_a_glance(recipe: Recipe, fitted: Fitted, photos: Photos, report: Report) -> Advice:
+def at_a_glance(fitted: Fitted, photos: Photos, report: Report) -> Advice:
     """A finished training on frozen features → its advice, without what would take seconds to measure."""
-    return Advice(_measured(recipe, photos, report.accuracy, report.interval, _seen(fitted, photos)))
+    backbone = fitted.backbone
+    head = backbone.head if backbone else None
+    measured = _measured(head, photos, report.accuracy, report.interval, _seen(fitted, photos))
+    if backbone is None:
+        return Advice(measured)
+    advice = Advice(measured, tunes=tunes(backbone.net))
+    # Only what is advised is worth the runs of the net that tell its price.
+    return replace(advice, costs=_costs(backbone, measured.photos)) if advice.tune else advice
+
+
+def _costs(backbone: Backbone, photos: int, fitting: float = 0.0) -> Costs:
+    return costs(backbone.net, photos, net_seconds(backbone), min(cores(), MAX_WORKERS), fitting)
 
 
 def _measured(
-    recipe: Recipe, photos: Photos, accuracy: float, interval: tuple[float, float], seen: float | None
+    head: Head | None, photos: Photos, accuracy: float, interval: tuple[float, float], seen: float | None
 ) -> Measured:
     part = photos.where("train")
     counts = np.bincount(photos.labels[part], minlength=len(photos.classes))
@@ -80,19 +88,18 @@ def _measured(
         int(counts.min()),
         accuracy,
         interval,
-        _familiar(recipe.net, photos.features[part]),
+        _familiar(head, photos.features[part]),
         seen,
         tiny=photos.small is not None,
     )
 
 
-def _familiar(net: str, features: Features) -> float | None:
+def _familiar(head: Head | None, features: Features) -> float | None:
     """The mean prominence of photos, evenly spaced among all; None where the net's own head is not at hand."""
-    head = imagenet_head(net)
-    if head is None or head.weight.shape[1] != features.shape[1]:
+    if head is None:
         return None
     rows = np.unique(np.linspace(0, len(features) - 1, LOOKED_AT).astype(int))
-    return float(prominence(features[rows], head.weight, head.bias).mean())
+    return float(prominence(features[rows], *head).mean())
 
 
 def _seen(fitted: Fitted, photos: Photos) -> float | None:

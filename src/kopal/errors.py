@@ -60,6 +60,10 @@ class WeightsError(KopalError):
     """Pretrained weights are damaged, hostile, unknown or do not fit the net."""
 
 
+class WeightsMissing(WeightsError):
+    """Published weights are not on this machine, and were not to be fetched."""
+
+
 class PixelsError(KopalError):
     """An array of pixels has the wrong shape or type; the message names both."""
 

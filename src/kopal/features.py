@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol, final
+from typing import Protocol, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from kopal.runtime import run_session, session
 from kopal.splits import together
 from kopal.store import Store
 
+Head: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 SMALL_SIDE = images.FULL_SIDE
 """Photos natively at most this wide and high are also kept as they are, for a model on raw pixels."""
 
@@ -62,15 +63,22 @@ class Backbone:
     """A frozen net that turns pixels into features; `context` is the digest of all that makes the numbers.
 
     `origin` says in words where the weights come from, for whoever reads the model file; `digest` is the graph's.
+    `head`, weight (1000, D) and bias (1000,), is the head of ImageNet's classes that the weights came with, if any.
     """
 
     def __init__(
-        self, net: Net, weights: Weights, geometry: Geometry, origin: Mapping[str, str] = MappingProxyType({})
+        self,
+        net: Net,
+        weights: Weights,
+        geometry: Geometry,
+        origin: Mapping[str, str] = MappingProxyType({}),
+        head: Head | None = None,
     ) -> None:
         self.net = net
         self.weights = weights
         self.geometry = geometry
         self.origin = origin
+        self.head = head
         self.dimension = output_shape(net)[0]
         graph = feature_model(net, weights).SerializeToString(deterministic=True)
         self.digest = hashlib.sha256(graph).hexdigest()

@@ -36,6 +36,12 @@ def check_start(recipe: Recipe, resume: bool = False, checkpoint_every: int = 0,
         raise UsageError(
             f"--tune {recipe.tune} with --net {recipe.net}", "one net", "name the one that is to go on learning"
         )
+    if is_foreign(recipe.net) and (recipe.tune == "gradual" or recipe.tune.startswith("last:")):
+        raise UsageError(
+            f"--tune {recipe.tune} with --net {recipe.net}, which is one layer to kopal: it has no stages to unfreeze",
+            "all of it, or its head alone",
+            "say --tune all, or leave --tune out",
+        )
     if not fine_tunes(recipe):
         _check_engine(recipe)
         _check_foreign(recipe)

@@ -94,7 +94,7 @@ def train(
         classifier = assemble(fitted, temperature, photos, recipe, thresholds, unknown)
         report, answers = measure(fitted, temperature, photos, promise, unknown)
         report = checked(report, promise, fitted.scores, temperature, photos, recipe)
-        advice = at_a_glance(recipe, fitted, photos, report) if isinstance(photos, Photos) else None
+        advice = at_a_glance(fitted, photos, report) if isinstance(photos, Photos) else None
         spent = perf_counter() - started
         run = Run(folder, classifier, report, recipe, rows, answers, fitted.history, spent, fitted.heads)
         honest = without_twins(photos, fitted.scores)
@@ -145,10 +145,10 @@ def find_rate(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent)
     return rate_from_pixels(recipe, _opened(data, log), Circumstances(ALONE, perf_counter(), cache), log)
 
 
-def advise(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent) -> Advice:
+def advise(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent, download: bool = False) -> Advice:
     """What to do with these photos, measured on features of the recipe's frozen net; nothing is written.
 
-    Raises `KopalError`.
+    `download` lets published weights be fetched, once. Raises `KopalError`.
     """
     check_start(recipe)
     if not starts_from_imagenet(recipe):
@@ -157,7 +157,8 @@ def advise(data: Data, recipe: Recipe, cache: bool = True, log: Log = silent) ->
             "a net with pretrained weights",
             "leave out --net and --weights",
         )
-    return consult(_opened(data, log), recipe, Circumstances(ALONE, perf_counter(), cache), log)
+    around = Circumstances(ALONE, perf_counter(), cache, download=download)
+    return consult(_opened(data, log), recipe, around, log)
 
 
 def rehearse(
@@ -276,19 +277,17 @@ def _details(fitted: Fitted, temperature: float, photos: Labelled, rows: tuple[L
         details["weights"] = dict(fitted.origin)
     if fitted.kept:
         details |= {"penalty": fitted.penalty, "kept": asdict(fitted.kept)}
-    if fitted.kept and not fitted.history:
-        return details | {"epochs": 0, "best_epoch": 0, "rate": fitted.rate, "stopped": "it diverged"}
-    if fitted.history:
+    if fitted.kept or fitted.history:
         return details | {
             "epochs": len(fitted.history),
             "best_epoch": max((epoch.number for epoch in fitted.history if epoch.best), default=0),
             "rate": fitted.rate,
-            "stopped": fitted.history[-1].stopped,
+            "stopped": fitted.stopped,
         }
     out_of_fold = photos.where("train")
     right = fitted.scores[out_of_fold].argmax(axis=1) == photos.labels[out_of_fold]
     if fitted.heads:
-        details["heads"] = [asdict(row) for row in fitted.heads]
+        details |= {"heads": [asdict(row) for row in fitted.heads], "heads_left_out": list(fitted.left_out)}
     if fitted.holds:
         details["holds"] = fitted.holds
     chosen = {"penalty": fitted.penalty} if fitted.head == "logistic" else {"option": fitted.option}

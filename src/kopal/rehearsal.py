@@ -9,6 +9,7 @@ import numpy as np
 
 from kopal.backends.torch_module import require_torch
 from kopal.datasets import PARTS, Dataset
+from kopal.errors import WeightsMissing
 from kopal.features import Backbone
 from kopal.fit import scratch
 from kopal.fit.backbones import backbone_of
@@ -39,7 +40,11 @@ def rehearse(recipe: Recipe, dataset: Dataset, around: Circumstances, log: Log, 
     if fine_tunes(recipe):
         _check_device(recipe)
         recipe = replace(recipe, weights="imagenet" if recipe.weights == "auto" else recipe.weights)
-    backbone = backbone_of(recipe, log=log, keep=False)
+    try:
+        backbone = backbone_of(recipe, log=log, keep=False)
+    except WeightsMissing as error:
+        alone = "a dry run fetches nothing: leave --dry-run out to train"
+        raise WeightsMissing(error.happened, error.expected, f"{alone}, and {error.fix}") from error
     opened = Store(cache_folder(), backbone.context, read_only=True) if around.cache else None
     with closing(opened) if opened else nullcontext() as store:
         log(plan(dataset, backbone, store, recipe))

@@ -95,6 +95,7 @@ def from_features(recipe: Recipe, dataset: Dataset, around: Circumstances, log: 
     if fitted.net.name == backbone.net.name:
         graph = {} if recipe.features == Recipe.features else {f"{recipe.features}_graph_sha256": backbone.digest}
         fitted = replace(fitted, origin={**backbone.origin, **graph})
+    fitted = replace(fitted, backbone=backbone)
     log(fitted)
     return fitted, photos, rows, findings
 
@@ -181,7 +182,13 @@ def rate_from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, lo
 
 
 def refuse_head(recipe: Recipe) -> None:
-    """Raises `UsageError`: what a net that learns from pixels ends in is its own."""
+    """Raises `UsageError`: what a net that learns from pixels ends in is its own, and fine-tuning goes on from one."""
+    if fine_tunes(recipe):
+        raise UsageError(
+            f"head {recipe.head} would do nothing: with --tune {recipe.tune} the head is a layer that learns on",
+            "another head on frozen features, or fine-tuning",
+            "leave out --head or --tune",
+        )
     raise UsageError(
         f"head {recipe.head} would do nothing: --net {recipe.net} learns its own from pixels",
         "a head on the frozen features of a net with embedded weights",
@@ -191,6 +198,12 @@ def refuse_head(recipe: Recipe) -> None:
 
 def refuse_int8(recipe: Recipe) -> None:
     """Raises `UsageError`: a net that learns needs numbers that can change by little."""
+    if fine_tunes(recipe):
+        raise UsageError(
+            f"features {recipe.features} with --tune {recipe.tune}, under which the net learns",
+            "frozen features, or fine-tuning",
+            "leave out --features or --tune",
+        )
     raise UsageError(
         f"features {recipe.features} with a net that learns: --net {recipe.net} is not frozen",
         "the frozen features of a net with embedded weights",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kopal.cli.everyday import Data, Group, Json, LabelsFrom, Quiet, Seed, knob
+from kopal.cli.reuse import Download
 from kopal.cli.words import HELP
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def advise(
     no_cache: Annotated[bool, typer.Option("--no-cache", help=HELP["--no-cache"])] = False,
     as_json: Json = False,
     weights: str | None = knob("--weights"),
+    download: Download = False,
     numbers: str | None = knob("--features"),
     labels_from: LabelsFrom = None,
     group: Group = None,
@@ -39,7 +41,7 @@ def advise(
     kind = check_picture_place(plot, "--plot", [data]) if plot else ""
     made = recipe(net=net, features=numbers, weights=weights, seed=seed, balance=balance or None)
     with telling(as_json, quiet) as log:
-        found = pipeline.advise(open_dataset(data, labels_from, group), made, not no_cache, log)
+        found = pipeline.advise(open_dataset(data, labels_from, group), made, not no_cache, log, download)
     drawn = _draw(found, plot, f"{made.net} on {Path(data).name}", kind) if plot else False
     if as_json:
         say_json(found.as_json() | {"picture": str(plot) if drawn else None})
@@ -52,7 +54,6 @@ def advise(
 
 def advice_lines(advice: Advice, net: str) -> Iterator[str]:
     """The advice as a page: what was measured, the curve, what follows, what it costs."""
-    from kopal.advise import EPOCHS, LAST
     from kopal.cli.output import paragraph, seconds
     from kopal.similarity import FAMILIAR
 
@@ -80,11 +81,10 @@ def advice_lines(advice: Advice, net: str) -> Iterator[str]:
     for sentence in advice.sentences():
         yield paragraph(f"→ {sentence}", 2)
     if advice.costs:
-        spent = advice.costs
         yield "\nabout how long here, reading aside (a factor of two either way)"
-        yield f"  {'the head only':27} {seconds(spent.head)}"
-        yield f"  {f'the last {LAST} stages, {EPOCHS} epochs':27} {seconds(spent.last)}"
-        yield f"  {f'the whole net, {EPOCHS} epochs':27} {seconds(spent.all)}"
+        yield f"  {'the head only':27} {seconds(advice.costs.head)}"
+        for price in advice.costs.tuning:
+            yield f"  {f'--tune {price.tune}, {price.epochs} epochs':27} {seconds(price.seconds)}"
 
 
 def _draw(advice: Advice, plot: Path, title: str, kind: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,7 +68,7 @@ def train(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    from kopal.cli.training import Manner, run_training
+    from kopal.cli.training import Manner, best_here, run_training
     from kopal.datasets import open_dataset
     from kopal.recipes import recipe
     from kopal.repeat import again
@@ -76,8 +77,9 @@ def train(
     knobs = {name: value for name, value in said.items() if name not in NOT_OF_RECIPES}
     base = again(like, said["weights"]) if like else None
     then = base.recipe if base else None
-    made = recipe(effort, like=then, seed=seed, balance=balance or None, unknown=unknown, **knobs)
     manner = Manner(not no_cache, as_json, quiet, dry_run)
+    make = partial(recipe, effort, like=then, seed=seed, balance=balance or None, unknown=unknown)
+    made = best_here(make, knobs, said, manner)
 
     def opened() -> Dataset:
         if base:

@@ -19,6 +19,8 @@ def head_lines(fitted: Fitted) -> Iterator[str]:
                 f"  {row.head:12} {row.accuracy:8.3f}  {low:.3f} to {high:.3f} {row.log_loss:9.3f} "
                 f"{row.seconds:8.1f} {row.bytes / 1e6:5.1f} MB{mark}"
             )
+    for kind in fitted.left_out:
+        yield f"left out: {kind}"
     if fitted.option:
         yield f"head {fitted.head}: {fitted.option} did best out of fold"
     if fitted.holds:

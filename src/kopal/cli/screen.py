@@ -163,6 +163,7 @@ class Screen:
             say(f"kept: the net of epoch {kept.epoch}, {now}; the probe had {was}")
         else:
             say(f"kept: the probe, as no epoch did better: {was}")
+        say(paragraph(f"advice: {kept.in_words()}", 2))
 
     @__call__.register
     def _(self, sweep: Sweep) -> None:

@@ -16,7 +16,9 @@ from kopal.cli.report_lines import accuracy_line
 from kopal.cli.voices import processes, restarted, several, tells
 from kopal.datasets import Dataset
 from kopal.errors import TogetherError, UsageError
+from kopal.fit.pupil import torch_is_there
 from kopal.fit.world import ALONE, World
+from kopal.log import Note
 from kopal.numbered import own_run
 from kopal.outset import check_together
 from kopal.pipeline import assist, train
@@ -76,6 +78,23 @@ def run_training(
         every, download = said["checkpoint_every"] or 0, bool(said["download"])
         _train(opened(), out, recipe, manner, bool(said["resume"]), every, download=download)
     return 0
+
+
+def best_here(make: Callable[..., Recipe], knobs: dict[str, Any], said: dict[str, Any], manner: Manner) -> Recipe:
+    """The recipe of these knobs; where only the effort asks for a fine-tuning and PyTorch is missing, a frozen one.
+
+    The budget is then no longer among what was `said`.
+    """
+    made = make(**knobs)
+    if said["tune"] is not None or not fine_tunes(made) or torch_is_there():
+        return made
+    frozen = make(**knobs | {"tune": "head", "budget": None})
+    if fine_tunes(frozen):
+        return made
+    said["budget"] = None
+    with telling(manner.as_json, manner.quiet) as log:
+        log(Note("without PyTorch nothing is fine-tuned, and the budget not used: pip install 'kopal[torch]'"))
+    return frozen
 
 
 def option(knob: str) -> str:

@@ -41,7 +41,8 @@ HELP = {
     "a table, .csv, .tsv or .parquet, with the columns path and label; or: digits, fashion-mnist.",
     "--out": "The run's folder, new or empty; without it, the next free runs/<folder>-<n>.",
     "--seed": "Deals the photos into folds.",
-    "--effort": "quick, balanced, or best: a second, larger net beside the first (pip install 'kopal\\[backbones]').",
+    "--effort": "quick, balanced, or best: a second, larger net beside the first (pip install 'kopal\\[backbones]'); "
+    "with --budget the larger one, fine-tuned as far as the time goes.",
     "--balance": "Let every class weigh the same, however many photos it has.",
     "--head": "What is fitted on frozen features: logistic (the default), svm, knn, naive-bayes, lda, tree, forest, "
     "mlp, or all, for a table of them.",
@@ -60,7 +61,8 @@ HELP = {
     "--momentum": "Share of the last step that goes on.",
     "--l2": "Penalty on large weights (weight decay).",
     "--resume": "Go on with the training that was cut short, from its last checkpoint; anew where there is none.",
-    "--budget": "How long it may take, such as 90s, 10m or 1h; the schedule fits itself to that.",
+    "--budget": "How long it may take, such as 90s, 10m or 1h; the schedule fits itself to that. With --effort best "
+    "it fine-tunes (--tune all).",
     "--warmup": "The share of the training, such as 0.05, over which the rate rises from nothing.",
     "--optimiser": "sgd, adam or adamw (decay beside the step).",
     "--nesterov": "Look one step of momentum ahead.",

@@ -6,7 +6,7 @@ Two names with a plus between them stand for both nets side by side, at the size
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from kopal.backends.weights_file import finite, read_file, weights_in
 from kopal.errors import UsageError
-from kopal.features import Backbone
+from kopal.features import Backbone, Head
 from kopal.files import shown
 from kopal.fit.downloads import published_file
 from kopal.fit.foreign import is_foreign
-from kopal.fit.logistic import Affine
 from kopal.images import Geometry
 from kopal.log import Log, Note, silent
 from kopal.nets.activation_ranges import known_ranges
@@ -35,6 +34,8 @@ from kopal.recipes import Recipe, is_file
 
 Origin = Mapping[str, str]
 Arrays = dict[str, NDArray[np.float32]]
+IMAGENET = 1000
+"""The classes of a head that can be asked whether it knows the photos."""
 
 
 def starts_frozen(recipe: Recipe) -> bool:
@@ -68,12 +69,23 @@ def backbone_of(recipe: Recipe, download: bool = False, log: Log = silent, keep:
     each = [replace(recipe, net=name) for name in names]
     side = max(geometry_of(one).height for one in each)
     found = [_body(replace(one, image_size=side), download, log, keep) for one in each]
-    net, kept = beside([(body, weights) for body, weights, _, _ in found])
+    net, kept = beside([(body, weights) for body, weights, *_ in found])
     largest = max(each, key=lambda one: geometry_of(one).height)
     # What they have in common, such as the licence, is said once.
-    keys = {key: None for *_, origin in found for key in origin}
-    origin = {key: " + ".join(dict.fromkeys(own[key] for *_, own in found if key in own)) for key in keys}
-    return Backbone(net, kept, geometry_of(largest), origin)
+    origins = [origin for *_, origin, _ in found]
+    keys = {key: None for origin in origins for key in origin}
+    origin = {key: " + ".join(dict.fromkeys(own[key] for own in origins if key in own)) for key in keys}
+    widths = [output_shape(body)[0] for body, *_ in found]
+    return Backbone(net, kept, geometry_of(largest), origin, _first_head([head for *_, head in found], widths))
+
+
+def _first_head(heads: Sequence[Head | None], widths: Sequence[int]) -> Head | None:
+    """The first head there is, for the features of all nets in a row: it does not look at those of the others."""
+    for place, head in enumerate(heads):
+        if head:
+            weight, bias = head
+            return np.pad(weight, ((0, 0), (sum(widths[:place]), sum(widths[place + 1 :])))), bias
+    return None
 
 
 def nets_of(recipe: Recipe) -> tuple[str, ...]:
@@ -81,18 +93,23 @@ def nets_of(recipe: Recipe) -> tuple[str, ...]:
     return (recipe.net,) if is_foreign(recipe.net) else tuple(recipe.net.split(MARK))
 
 
-def _body(recipe: Recipe, download: bool, log: Log, keep: bool) -> tuple[Net, Arrays, Geometry, Origin]:
-    """One of our own nets without its head, in the recipe's numbers, its weights, how it sees a photo, its origin."""
+def _body(recipe: Recipe, download: bool, log: Log, keep: bool) -> tuple[Net, Arrays, Geometry, Origin, Head | None]:
+    """One of our own nets without its head, in the recipe's numbers, its weights, how it sees a photo, its origin.
+
+    And that head, where it is one of ImageNet's classes.
+    """
     net, weights, origin = pretrained_net(recipe, download, log, keep)
-    head = f"{net.stages()[-1]}."
-    kept = {key: array for key, array in weights.items() if not key.startswith(head)}
+    last = f"{net.stages()[-1]}."
+    kept = {key: array for key, array in weights.items() if not key.startswith(last)}
+    known = output_shape(net) == (IMAGENET,)
+    head = (weights[f"{last}weight"], weights[f"{last}bias"]) if known else None
     if recipe.features != "int8":
-        return net.without_head(), kept, geometry_of(recipe), origin
+        return net.without_head(), kept, geometry_of(recipe), origin, head
     ranges = known_ranges()
     if is_file(recipe.weights) or net.name not in ranges:
         raise _no_ranges(recipe)
     body, kept = quantised(net.without_head(), kept, ranges[net.name])
-    return body, kept, geometry_of(recipe), origin
+    return body, kept, geometry_of(recipe), origin, head
 
 
 def _no_ranges(recipe: Recipe) -> UsageError:
@@ -148,11 +165,3 @@ def geometry_of(recipe: Recipe) -> Geometry:
 def embedded_backbone(name: str) -> Backbone:
     """The frozen net of that name with the weights that its package carries, cut before its head."""
     return backbone_of(Recipe(net=name, weights="imagenet"))
-
-
-def imagenet_head(name: str) -> Affine | None:
-    """The head that the frozen net of that name was published with; None where its weights are not embedded."""
-    if name not in PRETRAINED:
-        return None
-    weights = pretrained_weights(build(name))
-    return Affine(weights["head.weight"], weights["head.bias"])

@@ -13,7 +13,7 @@ from urllib.error import URLError
 
 from kopal.backends.torch_module import require_torch
 from kopal.backends.weights_file import read_file
-from kopal.errors import OutputError, UsageError, WeightsError
+from kopal.errors import OutputError, UsageError, WeightsError, WeightsMissing
 from kopal.files import ABANDONED, shown, sweep, write_json
 from kopal.log import Log, Note
 from kopal.nets.torchvision_weights import DOWNLOADABLE, Downloadable
@@ -43,7 +43,7 @@ def published_file(net: str, entry: Downloadable, download: bool, log: Log, keep
     path = weights_folder() / entry.file
     if not path.is_file():
         if not download:
-            raise WeightsError(
+            raise WeightsMissing(
                 f"the published weights of {net} are not on this machine",
                 f"{entry.file} in {shown(path.parent)}",
                 f"add --download to fetch its {entry.megabytes:.0f} MB once; {by_hand(entry.url, path.parent)}",

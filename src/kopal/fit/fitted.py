@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kopal.arrays import Features, Scores
+from kopal.features import Backbone
 from kopal.fit.loop import Epoch
 from kopal.images import Geometry
 from kopal.nets.fold import Weights
@@ -35,6 +36,16 @@ class Kept:
     probe_accuracy: float
     stages: tuple[str, ...]
 
+    def in_words(self) -> str:
+        """What fine-tuning gained over the probe, in one line."""
+        if not self.epoch:
+            return "fine-tuning gained nothing over the head on frozen features, which is kept"
+        points = 100 * (self.accuracy - self.probe_accuracy)
+        return (
+            f"fine-tuning gained {points:+.1f} points of validation accuracy over the head on frozen features, "
+            f"{self.probe_accuracy:.3f} → {self.accuracy:.3f}"
+        )
+
 
 @dataclass(frozen=True)
 class HeadRow:
@@ -63,7 +74,9 @@ class Fitted:
     features sees of the photos, row by row.
 
     A head of another kind than the softmax regression says which `option` won and what it `holds` of the photos, in
-    words; where all kinds were compared, `heads` has a row for each, the best first.
+    words; where all kinds were compared, `heads` has a row for each, the best first, and `left_out` says which kinds
+    were not, and why. `backbone` is the frozen net
+    that the photos' features were computed by.
     """
 
     net: Net
@@ -80,4 +93,13 @@ class Fitted:
     option: str = ""
     holds: str = ""
     heads: tuple[HeadRow, ...] = ()
+    left_out: tuple[str, ...] = ()
     features: Features | None = None
+    backbone: Backbone | None = None
+
+    @property
+    def stopped(self) -> str:
+        """Why a net that learned from pixels, or on from them, learned no longer."""
+        if self.history:
+            return self.history[-1].stopped
+        return "it diverged" if self.rate else "no learning rate brought the loss down"

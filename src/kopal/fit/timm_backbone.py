@@ -15,7 +15,7 @@ from typing import Any
 from kopal.backends.torch_leaf import as_leaf, brief
 from kopal.backends.torch_module import require_torch, set_mode
 from kopal.backends.weights_file import Arrays, finite, read_file, weights_in
-from kopal.errors import UsageError, WeightsError
+from kopal.errors import UsageError, WeightsError, WeightsMissing
 from kopal.features import Backbone
 from kopal.files import shown
 from kopal.fit.downloads import compare, fetch, weights_folder
@@ -188,8 +188,8 @@ def _from_hub(name: str, hub: str, file: str | None, download: bool, log: Log) -
     raise _missing(name, address, otherwise)
 
 
-def _missing(name: str, address: str, otherwise: str) -> WeightsError:
-    return WeightsError(
+def _missing(name: str, address: str, otherwise: str) -> WeightsMissing:
+    return WeightsMissing(
         f"the published weights of {name} are not on this machine",
         f"those of {address}",
         f"add --download to fetch them once; {otherwise}",

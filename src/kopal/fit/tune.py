@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kopal.arrays import Labels, Scores
-from kopal.errors import DataError, Diverged
+from kopal.errors import Diverged
 from kopal.features import Backbone
 from kopal.fit.fitted import Fitted, Kept
 from kopal.fit.freedom import depth, freedom, stages
@@ -21,7 +21,7 @@ from kopal.fit.keeping import Keeping, kept
 from kopal.fit.learner import Learner, Photographs
 from kopal.fit.lesson import batch_size, carved, rates, stopping
 from kopal.fit.loop import SCORING_COSTS, Epoch, Lesson, score
-from kopal.fit.lr_finder import REMEDY, sweep
+from kopal.fit.lr_finder import sweep
 from kopal.fit.reach import reach
 from kopal.fit.scratch import Course
 from kopal.fit.stepping import stepping
@@ -123,17 +123,19 @@ def learn(
     )
     if not found["rate"]:
         swept = sweep(learner, on.learning, lesson)
-        log(swept)
-        if not swept.learns:
-            raise DataError("no learning rate brings the loss down", "one that does", REMEDY)
-        found["rate"] = swept.suggested
-        lesson = replace(lesson, rates=rates(replace(recipe, rate=swept.suggested)))
+        if swept.learns:
+            log(swept)
+            found["rate"] = swept.suggested
+            lesson = replace(lesson, rates=rates(replace(recipe, rate=swept.suggested)))
+        else:
+            log(Note("no learning rate brings the loss down: the probe is as good as it gets here, and is kept"))
     # Loop
     best: Weights = learner.weights()
     history: tuple[Epoch, ...] = ()
     try:
         lesson = replace(lesson, budget=max(1.0, ends - perf_counter()))
-        best, history = kept(learner, on.learning, on.validation, lesson, keeping, found, log)
+        if found["rate"]:
+            best, history = kept(learner, on.learning, on.validation, lesson, keeping, found, log)
     except Diverged as error:
         log(Note(f"{error.happened}: {error.fix}"))
     won = max((epoch for epoch in history if epoch.best), key=lambda epoch: epoch.number, default=None)

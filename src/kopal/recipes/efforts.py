@@ -10,7 +10,7 @@ from typing import Any
 
 from kopal.errors import UsageError
 from kopal.recipes.check import checked
-from kopal.recipes.knobs import Recipe
+from kopal.recipes.knobs import NOT_OF_TUNING, Recipe, is_file
 
 EFFORTS: dict[str, dict[str, Any]] = {
     "quick": {"folds": 3, "penalties": (1.0, 0.1, 0.01, 0.001), "epochs": 5},
@@ -21,6 +21,9 @@ EFFORTS: dict[str, dict[str, Any]] = {
 
 SIDE_BY_SIDE = "efficientnet-lite0+efficientnet-lite2"
 """What the best effort takes frozen features of: the two nets err on other photos (benchmarks/effort.py)."""
+
+EMBEDDED = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
+"""The nets whose weights come in packages, so that they start pretrained unless told otherwise."""
 
 _RESIDUAL: dict[str, Any] = {"penalty": 5e-4, "nesterov": True, "schedule": "one-cycle"}
 PER_NET: dict[str, dict[str, Any]] = {
@@ -56,6 +59,8 @@ TUNED_BY_SGD: dict[str, Any] = {"rate": 0.001, "penalty": 1e-4}
 def recipe(effort: str | None = None, *, net: str | None = None, like: Recipe | None = None, **knobs: Any) -> Recipe:
     """The recipe for an effort (balanced, unsaid), with what the user said on top; a knob that is None is not said.
 
+    The best effort with a `budget` fine-tunes a pretrained net, as deep as that goes, unless `tune` is said.
+
     With `like` whatever the owner of that recipe said is said first, so that what is said besides brings its own
     defaults along. `rate` may be "auto", `budget` a duration such as "10m". Raises `UsageError` for what is unknown or
     out of range.
@@ -88,13 +93,26 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
 
 
 def _made(effort: str, said: dict[str, Any]) -> Recipe:
-    return checked(Recipe(**{**_defaults(effort, said), "effort": effort, **said}))
+    return checked(_filled(effort, said))
+
+
+def _filled(effort: str, said: Mapping[str, Any]) -> Recipe:
+    return Recipe(**{**_defaults(effort, said), "effort": effort, **said})
+
+
+def _may_tune(said: Mapping[str, Any]) -> bool:
+    """Whether a pretrained net can take a budget: nothing was said that only frozen features, or only pixels, have."""
+    net, weights = said.get("net", EMBEDDED[0]), said.get("weights", "auto")
+    pretrained = weights == "imagenet" or is_file(weights) or (weights == "auto" and net in EMBEDDED)
+    return pretrained and "+" not in net and not {"tune", "head", *NOT_OF_TUNING} & {*said}
 
 
 def _defaults(effort: str, said: Mapping[str, Any]) -> dict[str, Any]:
     """What an effort stands for beside what was said, where it is not what every recipe has."""
     usual = dict(EFFORTS.get(effort, {}))
-    if said.get("tune", "head") != "head":
+    if effort == "best" and said.get("budget") and _may_tune(said):
+        usual["tune"] = "all"
+    if said.get("tune", usual.get("tune", "head")) != "head":
         # Efforts are about nets and folds here, and about how long it may go on.
         usual |= TUNED | ({"epochs": 12} if effort == "best" else {"epochs": 5} if effort == "quick" else {})
         usual |= TUNED_BY_SGD if said.get("optimiser") == "sgd" else {}
@@ -114,12 +132,18 @@ def _defaults(effort: str, said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _said(made: Recipe) -> dict[str, Any]:
     """What the owner of a recipe must have said besides its effort: whatever is not as it would be unsaid."""
-    every = tuple(field.name for field in fields(Recipe) if field.name != "effort")
-    said: dict[str, Any] = {}
+    said = _besides(made, {})
+    return said if _filled(made.effort, said) == made else _besides(made, {"tune": made.tune})
+
+
+def _besides(made: Recipe, said: dict[str, Any]) -> dict[str, Any]:
+    """The same, where of what --tune decides `said` is all that was said."""
+    every = tuple(field.name for field in fields(Recipe) if field.name not in ("effort", "tune"))
+    first = ("weights", "budget", "head", "features", "engine", "image_size")
     # What is usual for the later ones depends on the earlier.
-    for knobs in (("tune", "weights", "budget"), ("net", "optimiser"), ("momentum",), every):
+    for knobs in (first, ("net",), ("optimiser",), ("momentum",), every):
         usual = {knob: getattr(Recipe, knob) for knob in knobs} | _defaults(made.effort, said)
-        said |= {knob: getattr(made, knob) for knob in knobs if getattr(made, knob) != usual[knob]}
+        said = said | {knob: getattr(made, knob) for knob in knobs if getattr(made, knob) != usual[knob]}
     return said
 
 

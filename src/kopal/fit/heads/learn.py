@@ -37,13 +37,17 @@ def learn(
 def compare(recipe: Recipe, photos: Photos, backbone: Backbone, progress: Callable[[int, int], None]) -> Fitted:
     """Every head in turn → the one with the least calibrated log loss out of fold, and a row for each, best first.
 
-    Heads that cannot take so many photos are left out. The rows' accuracies are the owner's test part's, where there
-    is one; the choice never looks at it. Of the train part, the winner's scores are honest: a photo's comes from the
-    head that did best on the other folds.
+    Heads that cannot take so many photos are left out, and named. The rows' accuracies are the owner's test part's,
+    where there is one; the choice never looks at it. Of the train part, the winner's scores are honest: a photo's comes
+    from the head that did best on the other folds.
     """
     train, test = photos.where("train"), photos.where("test")
     labels = photos.labels[train]
-    able = [name for name in NAMES if name not in KINDS or len(labels) <= (KINDS[name].most or len(labels))]
+    most = {name: kind.most for name, kind in KINDS.items() if kind.most is not None and kind.most < len(labels)}
+    left_out = tuple(
+        f"{name}, which takes at most {limit} photos: these are {len(labels)}" for name, limit in most.items()
+    )
+    able = [name for name in NAMES if name not in most]
     found: list[Fitted] = []
     spent: list[float] = []
     for name in able:
@@ -63,4 +67,5 @@ def compare(recipe: Recipe, photos: Photos, backbone: Backbone, progress: Callab
     best = found[choice.index]
     scores = np.array(best.scores)
     scores[train] = choice.scores
-    return replace(best, scores=scores, heads=tuple(sorted(rows, key=lambda row: row.log_loss)))
+    rows.sort(key=lambda row: row.log_loss)
+    return replace(best, scores=scores, heads=tuple(rows), left_out=left_out)

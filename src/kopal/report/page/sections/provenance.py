@@ -23,6 +23,7 @@ def provenance(facts: Facts) -> str:
     rows: list[tuple[str, str]] = [
         ("knows", f"{len(facts.classes)} classes: {', '.join(facts.classes[:20])}{more}"),
         ("learned from", f"{grouped(learned)} photos, and knows nothing but what was on them"),
+        ("holds", str(report.get("holds", ""))),
         ("net", card.net),
         ("takes", in_words(card.geometry)),
         ("temperature", f"{card.temperature:.4g}"),
@@ -33,7 +34,7 @@ def provenance(facts: Facts) -> str:
         ("page made with", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"),
     ]
     if weights := report.get("weights"):
-        rows.insert(3, ("starting weights", ", ".join(f"{name} {value}" for name, value in weights.items())))
+        rows.insert(4, ("starting weights", ", ".join(f"{name} {value}" for name, value in weights.items())))
     items = "".join(f"<dt>{plain(name)}</dt><dd>{plain(value)}</dd>\n" for name, value in rows if value)
     limits = (
         f"{_strangers(facts.classifier)} The accuracy above holds for photos like those it was judged by: of the same "

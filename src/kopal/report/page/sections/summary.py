@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kopal.fit.fitted import Kept
 from kopal.report.page.facts import Facts
 from kopal.report.page.html import Cell, between, grouped, number, paragraph, percent, section, table
 from kopal.report.web_page import plain
@@ -48,6 +49,9 @@ def sentences(facts: Facts) -> list[str]:
         )
     else:
         said.append("Not one of them is named wrong.")
+    if report.get("kept"):
+        words = Kept(**report["kept"]).in_words()
+        said.append(f"{words[0].upper()}{words[1:]}.")
     if advice := report.get("advice"):
         more = f"; {advice['sentences'][-1]}" if "learning_curve" in advice else ""
         said.append(f"What next: {advice['sentences'][1]}{more}.")
