@@ -276,7 +276,8 @@ def _details(fitted: Fitted, temperature: float, photos: Labelled, rows: tuple[L
     if fitted.kept:
         details |= {"penalty": fitted.penalty, "kept": asdict(fitted.kept)}
     if fitted.kept and not fitted.history:
-        return details | {"epochs": 0, "best_epoch": 0, "rate": fitted.rate, "stopped": "it diverged"}
+        why = fitted.kept.why or "it diverged"
+        return details | {"epochs": 0, "best_epoch": 0, "rate": fitted.rate, "stopped": why}
     if fitted.history:
         return details | {
             "epochs": len(fitted.history),

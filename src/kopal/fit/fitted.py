@@ -25,7 +25,7 @@ class Contender:
 class Kept:
     """What came of a fine-tuning: the `epoch` whose weights are kept, 0 for the probe's, and how both validated.
 
-    `stages` are those that were to learn.
+    `stages` are those that were to learn; `why` says what kept them from it, where no epoch was tried.
     """
 
     epoch: int
@@ -34,6 +34,7 @@ class Kept:
     probe_loss: float
     probe_accuracy: float
     stages: tuple[str, ...]
+    why: str = ""
 
 
 @dataclass(frozen=True)
