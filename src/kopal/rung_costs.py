@@ -30,8 +30,8 @@ PASSES = 3
 """A step computes forward, and back to the activations and to the weights."""
 EFFICIENCY = 0.3
 """Of the speed of a product of large matrices, what a training reaches."""
-TUNED_BY = 2.0
-"""Fine-tuning runs the photos and their mirror images through most of the net, and has yet to learn something."""
+TUNED_BY = 3.0
+"""Fine-tuning reads the photos, runs them and their mirror images through most of the net, and has yet to learn."""
 
 
 def allotted(step: Step, steps: Sequence[Step], needs: Mapping[str, float], left: float) -> tuple[float, float]:
