@@ -357,9 +357,59 @@ def test_the_budget_reaches_as_deep_as_five_epochs_go(monkeypatch: pytest.Monkey
         return reach.reach(of("all"), WHOLE, weights, most, (100, 20), forward, left)
 
     # 110 photos an epoch (a validated one costs half), 5 epochs, as many seconds a photo as there are stages.
-    assert [reached(left) for left in (0, 1090, 1110, 1660, 2210, 2760, 1e9)] == [1, 1, 2, 3, 4, 5, 5]
+    assert [reached(left) for left in (0, 1090, 1110, 1660, 2210, 2760, 1e9)] == [0, 0, 2, 3, 4, 5, 5]
     assert reached(1e9, most=3) == 3
-    assert reached(1110, forward=0.5) == 1
+    assert reached(1110, forward=0.5) == 0
+    assert [reached(left, most=1) for left in (540, 560)] == [0, 1], "the head alone only where no more was asked for"
+
+
+def test_where_nothing_fits_no_step_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "seconds_a_photo", lambda *given: pytest.fail("timed"))
+    assert reach.reach(of("all"), WHOLE, weights_of(WHOLE), 5, (100, 20), 0.0, -3.0) == 0
+    assert reach.reach(of("all"), WHOLE, weights_of(WHOLE), 5, (100, 20), 10.0, 100.0) == 0
+
+
+def test_the_probe_is_kept_at_once_where_not_even_the_fewest_stages_fit(
+    photos: PixelPhotos, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "seconds_a_photo", lambda recipe, net, weights, stages: 1.0)
+    monkeypatch.setattr(tune, "ground", lambda *given: pytest.fail("photos go through the net for nothing"))
+    made = of("last:4", epochs=0, budget=60.0)
+    result, told = tuned(made, photos, backbone)
+    assert (result.kept.epoch, result.history, result.kept.stages) == (0, (), ())
+    assert result.kept.why.endswith("s left are too few to fine-tune")
+    assert told[-1] is result.kept
+    assert not any(isinstance(noun, Tuning) for noun in told), "no plan is told that is not followed"
+    monkeypatch.undo()
+    other, _ = tuned(of("last:4", epochs=1), photos, backbone)
+    assert other.kept.probe_accuracy == result.kept.probe_accuracy
+    assert result.kept.probe_loss == pytest.approx(other.kept.probe_loss, rel=1e-3), "activations are kept in 16 bits"
+    for name, array in other.probe.weights.items():
+        np.testing.assert_array_equal(result.weights[name], array)
+
+
+def test_nothing_is_learned_after_the_budget_is_spent(
+    photos: PixelPhotos, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, lay = [0.0], tune.ground
+
+    def ticking() -> float:
+        now[0] += 1e-3
+        return now[0]
+
+    def slow(*given: Any) -> Any:
+        now[0] += 100.0
+        return lay(*given)
+
+    monkeypatch.setattr(tune, "perf_counter", ticking)
+    monkeypatch.setattr(tune, "reach", lambda *given: 2)
+    monkeypatch.setattr(tune, "ground", slow)
+    result, _ = tuned(of("last:4", epochs=0, budget=60.0), photos, backbone)
+    assert result.history == ()
+    assert result.kept.why == "the 0 s left are too few to fine-tune"
+    monkeypatch.setattr(tune, "ground", lay)
+    result, _ = tuned(of("last:4", epochs=2, budget=60.0), photos, backbone)
+    assert result.history and not result.kept.why
 
 
 def test_a_budget_is_kept(photos: PixelPhotos, backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,6 +465,20 @@ def test_the_command_fine_tunes_and_says_what_it_kept(photos_of_three: Path, tmp
     names = sorted(photos_of_three.rglob("*.jpg"))
     right = classifier.predict(np.stack([images.read(name, classifier.geometry) for name in names]))
     assert np.mean([name.parent.name == said for name, said in zip(names, right, strict=True)]) > 0.8
+
+
+def test_the_command_keeps_the_probe_where_the_budget_is_too_short_and_says_so(
+    photos_of_three: Path, tmp_path: Path, kopal: Kopal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "reach", lambda *given: 0)
+    options = ("--tune", "last:4", "--budget", "1m", "--device", "cpu", "--amp", "off")
+    code, out, err = kopal("train", photos_of_three, "--out", tmp_path / "run", *options)
+    assert code == 0, err
+    assert out.count("too few to fine-tune") == 1
+    assert "kept: the probe, as" in out and "plan: fine-tune" not in out
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    assert report["stopped"] == report["kept"]["why"]
+    assert (report["epochs"], report["measured_on"]) == (0, "test part")
 
 
 @pytest.fixture

@@ -78,10 +78,9 @@ def fitting_seconds(dataset: Dataset, backbone: Backbone, recipe: Recipe) -> flo
     """Seconds to choose and fit a head, from a few products of matrices."""
     features = np.ones((1024, backbone.dimension), np.float32)
     head = np.ones((backbone.dimension, len(dataset.classes)), np.float32)
-    square = np.ones((512, 512), np.float32)
     with threadpool_limits(1, user_api="blas"):  # as the folds are fitted
         one_pass = _best(lambda: features @ head) * len(dataset) / len(features)
-        per_operation = _best(lambda: square @ square) / 512**3
+    per_operation = operation_seconds()
     # Standardise and turn: the covariance, the product with the axes, and the axes themselves (about 20 n D²).
     rows, side = len(dataset), backbone.dimension
     small, large = sorted((rows, side))
@@ -89,6 +88,13 @@ def fitting_seconds(dataset: Dataset, backbone: Backbone, recipe: Recipe) -> flo
     # Two products per evaluation and the softmax between them.
     a_fold = len(recipe.penalties) * STEPS_PER_PENALTY * 4 * one_pass + turning
     return a_fold * (1 + recipe.folds / min(cores(), FOLDS_AT_ONCE))
+
+
+def operation_seconds() -> float:
+    """Seconds of one core for a multiplication and an addition, in a product of large matrices."""
+    square = np.ones((512, 512), np.float32)
+    with threadpool_limits(1, user_api="blas"):
+        return _best(lambda: square @ square) / 512**3
 
 
 def _best(work: Callable[[], object]) -> float:

@@ -8,19 +8,23 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Step:
-    """One rung to climb: its name, the knobs of its recipe, and the share of the time left that it may take."""
+    """One rung to climb: its name, the knobs of its recipe, and the share of the time left that it may take.
+
+    What a rung that comes `first` needs is set aside before the rungs below it are given any time.
+    """
 
     name: str
     knobs: dict[str, Any]
     share: float
+    first: bool = False
 
 
 STEPS = (
     Step("linear on pixels", {"net": "linear", "image_size": 32}, 0.1),
     Step("perceptron", {"net": "mlp", "image_size": 32}, 0.1),
     Step("small convolutional net", {"net": "resnet9", "image_size": 32, "augment": "medium"}, 0.35),
-    Step("frozen features", {}, 1.0),
-    Step("fine-tuned", {"tune": "last:4"}, 1.0),
+    Step("frozen features", {}, 1.0, first=True),
+    Step("fine-tuned", {"tune": "last:4"}, 1.0, first=True),
 )
 """From the least to the most; a step's seconds that are left over go to the steps after it."""
 

@@ -28,7 +28,7 @@ def ladder(
     from kopal.datasets import Dataset, open_dataset
     from kopal.files import write_bytes
     from kopal.ladder import climb
-    from kopal.log import Progress
+    from kopal.log import Note, Progress
     from kopal.recipes import duration
     from kopal.report.ladder_plot import ladder_picture
     from kopal.report.ladder_table import rung_line
@@ -39,7 +39,7 @@ def ladder(
     folder = out or Path("runs") / f"{dataset.title}-ladder"
     rungs = []
     with telling(as_json, quiet) as log:
-        brief = lambda noun: log(noun) if isinstance(noun, Dataset | Progress) else None  # noqa: E731
+        brief = lambda noun: log(noun) if isinstance(noun, Dataset | Note | Progress) else None  # noqa: E731
         for rung in climb(dataset, folder, duration(budget or 0), seed, brief):
             rungs.append(rung)
             if not as_json:

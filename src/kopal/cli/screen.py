@@ -162,7 +162,7 @@ class Screen:
             now = f"validation loss {loss(kept.loss)}, accuracy {kept.accuracy:.4f}"
             say(f"kept: the net of epoch {kept.epoch}, {now}; the probe had {was}")
         else:
-            say(f"kept: the probe, as no epoch did better: {was}")
+            say(f"kept: the probe, as {kept.why or 'no epoch did better'}: {was}")
         say(paragraph(f"advice: {kept.in_words()}", 2))
 
     @__call__.register

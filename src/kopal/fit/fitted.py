@@ -26,7 +26,7 @@ class Contender:
 class Kept:
     """What came of a fine-tuning: the `epoch` whose weights are kept, 0 for the probe's, and how both validated.
 
-    `stages` are those that were to learn.
+    `stages` are those that were to learn; `why` says what kept them from it, where no epoch was tried.
     """
 
     epoch: int
@@ -35,6 +35,7 @@ class Kept:
     probe_loss: float
     probe_accuracy: float
     stages: tuple[str, ...]
+    why: str = ""
 
     def in_words(self) -> str:
         """What fine-tuning gained over the probe, in one line."""
@@ -102,4 +103,6 @@ class Fitted:
         """Why a net that learned from pixels, or on from them, learned no longer."""
         if self.history:
             return self.history[-1].stopped
+        if self.kept and self.kept.why:
+            return self.kept.why
         return "it diverged" if self.rate else "no learning rate brought the loss down"

@@ -12,9 +12,11 @@ from kopal.fit.loop import SCORING_COSTS
 from kopal.fit.stepping import stepping
 from kopal.nets.fold import Weights
 from kopal.nets.net import Net
-from kopal.parallel import cores
+from kopal.parallel import MAX_WORKERS, cores
 from kopal.recipes import Recipe
 
+SHALLOWEST = 2
+"""The head alone is what the probe has fitted already, better than steps would."""
 FEWEST_EPOCHS = 5
 """With fewer the rate would fall before the stages have learned anything."""
 TIMED = 8
@@ -29,16 +31,20 @@ def reach(
     forward: float,
     left: float,
 ) -> int:
-    """The number of stages, at most `most`, that learn `FEWEST_EPOCHS` times from all photos in `left` seconds.
+    """The number of stages, at most `most`, that learn `FEWEST_EPOCHS` times from all photos in `left` seconds; 0 where
+    not even the fewest do.
 
-    `photos` are those to learn from and to validate on, `forward` the seconds that ONNX Runtime takes for one.
+    `photos` are those to learn from and to validate on, `forward` the seconds of one core for a photo, all the way up.
     """
     began = perf_counter()
     learning, validation = photos
-    chosen = 1
-    for count in range(2, most + 1):
+    chosen = 0
+    for count in range(min(SHALLOWEST, most), most + 1):
         cut = kept_below(recipe, net, count, learning, validation)
-        first = forward * cut.work_below * (learning * (1 + mirrors(recipe)) + validation) if cut else 0.0
+        seen = learning * (1 + mirrors(recipe)) + validation
+        first = forward * cut.work_below * seen / min(cores(), MAX_WORKERS) if cut else 0.0
+        if first >= left - (perf_counter() - began):
+            break
         a_photo = seconds_a_photo(recipe, cut.upper if cut else net, weights, count)
         epoch = a_photo * (learning + SCORING_COSTS * validation)
         if first + FEWEST_EPOCHS * epoch > left - (perf_counter() - began):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kopal.arrays import Labels, Scores
+from kopal.arrays import Features, Labels, Scores
 from kopal.errors import Diverged
 from kopal.features import Backbone
 from kopal.fit.fitted import Fitted, Kept
@@ -25,7 +25,7 @@ from kopal.fit.lr_finder import sweep
 from kopal.fit.reach import reach
 from kopal.fit.scratch import Course
 from kopal.fit.stepping import stepping
-from kopal.fit.tune_probe import probe
+from kopal.fit.tune_probe import features_at, probe
 from kopal.fit.world import ALONE
 from kopal.log import Log, Note, silent
 from kopal.metrics import log_loss
@@ -103,7 +103,12 @@ def learn(
     found: dict[str, Any] = dict(keeping.saved.found) if keeping.saved else {"rate": recipe.rate, "stages": most}
     if recipe.budget and not keeping.saved:
         counts = len(learning), len(validation)
-        found["stages"] = reach(recipe, net, weights, most, counts, ending[0], ends - perf_counter())
+        left = ends - perf_counter()
+        found["stages"] = reach(recipe, net, weights, most, counts, ending[0], left)
+        if not found["stages"]:
+            assert validation.rows is not None
+            features = features_at(photos, validation.rows, backbone, store)
+            return _probe_alone(fitted, features, validation.labels, recipe.rate, _too_late(left), log)
     on = ground(recipe, net, weights, found["stages"], learning, validation, len(photos.classes), photos.geometry, log)
     make = _maker(recipe, on, weights, found, speeds, ends - perf_counter())
     learner = make()
@@ -132,9 +137,11 @@ def learn(
     # Loop
     best: Weights = learner.weights()
     history: tuple[Epoch, ...] = ()
+    left = ends - perf_counter()
+    why = _too_late(left) if left <= 0 and not keeping.saved else ""
     try:
-        lesson = replace(lesson, budget=max(1.0, ends - perf_counter()))
-        if found["rate"]:
+        lesson = replace(lesson, budget=max(1.0, left))
+        if found["rate"] and not why:
             best, history = kept(learner, on.learning, on.validation, lesson, keeping, found, log)
     except Diverged as error:
         log(Note(f"{error.happened}: {error.fix}"))
@@ -146,9 +153,23 @@ def learn(
         probe_loss,
         probe_accuracy,
         stages(net)[-found["stages"] :],
+        why,
     )
     log(verdict)
     return Tuned(net, {**weights, **best} if won else weights, history, found["rate"], fitted, verdict)
+
+
+def _too_late(left: float) -> str:
+    return f"the {max(0.0, left):.0f} s left are too few to fine-tune"
+
+
+def _probe_alone(fitted: Fitted, features: Features, labels: Labels, rate: float, why: str, log: Log) -> Tuned:
+    """The probe as it is, judged by the features and labels of the validation photos."""
+    scores = features @ fitted.weights["head.weight"].T + fitted.weights["head.bias"]
+    loss, accuracy = _verdict_on(scores, labels)
+    verdict = Kept(0, loss, accuracy, loss, accuracy, (), why)
+    log(verdict)
+    return Tuned(fitted.net, fitted.weights, (), rate, fitted, verdict)
 
 
 def _maker(
@@ -199,8 +220,11 @@ def calibrated_loss(scores: Scores, labels: Labels) -> float:
 
 
 def _judged(learner: Learner, validation: Photographs) -> tuple[float, float]:
-    scores = score(learner, validation)
-    return calibrated_loss(scores, validation.labels), float((scores.argmax(axis=1) == validation.labels).mean())
+    return _verdict_on(score(learner, validation), validation.labels)
+
+
+def _verdict_on(scores: Scores, labels: Labels) -> tuple[float, float]:
+    return calibrated_loss(scores, labels), float((scores.argmax(axis=1) == labels).mean())
 
 
 def _tuning(recipe: Recipe, on: Ground, net: Net, found: dict[str, Any], loss: float, accuracy: float) -> Tuning:

@@ -30,7 +30,7 @@ def probe(
 
     Where the photos are small, raw pixels do not compete: there is nothing to fine-tune in them.
     """
-    features = _features(photos, rows, backbone, store, lambda done, of: log(Progress("photos", done, of)))
+    features = features_at(photos, rows, backbone, store, lambda done, of: log(Progress("photos", done, of)))
     own = Photos(
         photos.classes,
         tuple(photos.names[row] for row in rows),
@@ -44,13 +44,14 @@ def probe(
     return frozen.fit(recipe, own, backbone, lambda done, of: log(Progress("steps of fitting", done, of)))
 
 
-def _features(
+def features_at(
     photos: PixelPhotos,
     rows: NDArray[np.int64],
     backbone: Backbone,
     store: Store | None,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Features:
+    """What the frozen net makes of the photos of `rows`, (n, D); from the store where it is known, and kept there."""
     features = np.empty((len(rows), backbone.dimension), np.float32)
 
     def work(places: Sequence[int]) -> int:
