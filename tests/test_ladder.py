@@ -252,7 +252,7 @@ def test_the_command(kopal: Kopal, folder: Path, tmp_path: Path) -> None:
 
 def test_the_rungs_that_ship_are_climbed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def brief(step: Step) -> Step:
-        return replace(step, knobs={**step.knobs, "epochs": 1, "device": "cpu", "amp": "off"} if step.knobs else {})
+        return replace(step, knobs={**step.knobs, "epochs": 1, "device": "cpu"} if step.knobs else {})
 
     monkeypatch.setattr(ladder, "STEPS", tuple(map(brief, STEPS)))
     rungs = list(climb(folder, tmp_path))
