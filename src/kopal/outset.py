@@ -45,12 +45,12 @@ def check_start(recipe: Recipe, resume: bool = False, checkpoint_every: int = 0,
     if not fine_tunes(recipe):
         _check_engine(recipe)
         _check_foreign(recipe)
-    if (fine_tunes(recipe) or engine_of(recipe) == "torch") and not torch_is_there():
-        require_torch()
     if recipe.head != Recipe.head:
         refuse_head(recipe)
     if recipe.features != Recipe.features:
         refuse_int8(recipe)
+    if (fine_tunes(recipe) or engine_of(recipe) == "torch") and not torch_is_there():
+        require_torch()
 
 
 def check_together(recipe: Recipe) -> None:
@@ -67,7 +67,7 @@ def check_together(recipe: Recipe) -> None:
             "one process, or a net that learns from pixels",
             "start it once, without --nproc or torchrun, or add --weights none, or a --net without embedded weights",
         )
-    if not torch_is_there():
+    if recipe.engine != "numpy" and not torch_is_there():
         require_torch()
     if engine_of(recipe) != "torch":
         raise UsageError(
