@@ -34,6 +34,7 @@ from kopal.nets.fold import Weights
 from kopal.nets.layers import Linear
 from kopal.nets.net import Net
 from kopal.novelty import MOST_OF_NETS
+from kopal.parallel import MAX_WORKERS, cores
 from kopal.pixels import PixelPhotos
 from kopal.recipes import Recipe
 from kopal.store import Store
@@ -211,7 +212,7 @@ def _ending(photos: PixelPhotos, backbone: Backbone) -> tuple[float, float]:
     a_photo = (perf_counter() - started) / len(some)
     train = photos.where("train")
     seen = int((~train).sum()) + min(MOST_OF_NETS, int(train.sum())) + int(photos.where("calibration").sum())
-    return a_photo, a_photo * seen + FINISHING
+    return a_photo, a_photo * seen / min(cores(), MAX_WORKERS) + FINISHING
 
 
 def calibrated_loss(scores: Scores, labels: Labels) -> float:
