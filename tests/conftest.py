@@ -46,6 +46,15 @@ def make_photos(root: Path, classes: tuple[str, ...] = CLASSES, count: int = 8, 
     return root
 
 
+def make_pictures(root: Path, count: int, size: tuple[int, int] = (24, 20)) -> Path:
+    """A folder of three class folders with `count` small PNGs each."""
+    for kind, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            draw(kind, number, size).save(root / name / f"{number}.png")
+    return root
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The tests never touch the owner's cache."""

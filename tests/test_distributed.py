@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from conftest import CLASSES, draw
+from conftest import make_pictures
 from kopal.fit.world import World
 from kopal.holding import LOCK
 
@@ -47,12 +47,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of twenty pictures, 24 x 20: 48 to learn from and validate on, 12 for the report."""
-    root = tmp_path_factory.mktemp("few") / "few"
-    for kind, name in enumerate(CLASSES):
-        (root / name).mkdir(parents=True)
-        for number in range(20):
-            draw(kind, number, (24, 20)).save(root / name / f"{number}.png")
-    return root
+    return make_pictures(tmp_path_factory.mktemp("few") / "few", 20)
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import CLASSES, draw
+from conftest import make_pictures
 from kopal.classifier import load
 from kopal.errors import CheckpointError, UsageError
 from kopal.fit.loop import Epoch
@@ -43,12 +43,7 @@ def other(classes):
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of ten pictures, 24 x 20."""
-    root = tmp_path_factory.mktemp("tiny") / "tiny"
-    for kind, name in enumerate(CLASSES):
-        (root / name).mkdir(parents=True)
-        for number in range(10):
-            draw(kind, number, (24, 20)).save(root / name / f"{number}.png")
-    return root
+    return make_pictures(tmp_path_factory.mktemp("tiny") / "tiny", 10)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import CLASSES, draw
+from conftest import CLASSES, draw, make_pictures
 from kopal.errors import CheckpointError, Diverged, OutputError, UsageError
 from kopal.fit.engine import EngineLearner
 from kopal.fit.loop import Epoch
@@ -37,12 +37,7 @@ CUTS = (
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of ten pictures, 24 x 20."""
-    root = tmp_path_factory.mktemp("tiny") / "tiny"
-    for kind, name in enumerate(CLASSES):
-        (root / name).mkdir(parents=True)
-        for number in range(10):
-            draw(kind, number, (24, 20)).save(root / name / f"{number}.png")
-    return root
+    return make_pictures(tmp_path_factory.mktemp("tiny") / "tiny", 10)
 
 
 def of(**knobs: Any) -> Recipe:

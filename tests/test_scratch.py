@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import CLASSES, draw, make_photos
+from conftest import CLASSES, make_photos, make_pictures
 from kopal import images
 from kopal.classifier import load
 from kopal.datasets import open_dataset
@@ -33,12 +33,7 @@ def of(net: str, **knobs: object) -> Recipe:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of 40 colour pictures, 24 x 20."""
-    root = tmp_path_factory.mktemp("small") / "photos"
-    for kind, name in enumerate(CLASSES):
-        (root / name).mkdir(parents=True)
-        for number in range(40):
-            draw(kind, number, (24, 20)).save(root / name / f"{number}.png")
-    return root
+    return make_pictures(tmp_path_factory.mktemp("small") / "photos", 40)
 
 
 @pytest.fixture(scope="module", params=["linear", "mlp", "lenet5", "garment"])

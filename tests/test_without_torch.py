@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CLASSES, draw
+from conftest import make_pictures
 
 Kopal = Callable[..., tuple[int, str, str]]
 PIP = "pip install 'kopal[torch]'"
@@ -17,12 +17,7 @@ PIP = "pip install 'kopal[torch]'"
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of five pictures, 12 x 12."""
-    root = tmp_path_factory.mktemp("tiny") / "tiny"
-    for kind, name in enumerate(CLASSES):
-        (root / name).mkdir(parents=True)
-        for number in range(5):
-            draw(kind, number, (12, 12)).save(root / name / f"{number}.png")
-    return root
+    return make_pictures(tmp_path_factory.mktemp("tiny") / "tiny", 5, (12, 12))
 
 
 @pytest.fixture

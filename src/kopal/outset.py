@@ -7,8 +7,9 @@ from kopal.errors import UsageError
 from kopal.fit.backbones import nets_of
 from kopal.fit.foreign import is_foreign
 from kopal.fit.pupil import engine_of, misses_torch, torch_is_there
+from kopal.nets.weights import PRETRAINED
 from kopal.recipes import Recipe, checked
-from kopal.ways import fine_tunes, refuse_head, refuse_int8, starts_from_imagenet
+from kopal.ways import fine_tunes, starts_from_imagenet
 
 
 def check_start(recipe: Recipe, resume: bool = False, checkpoint_every: int = 0, processes: int = 1) -> None:
@@ -73,6 +74,36 @@ def check_together(recipe: Recipe) -> None:
         raise UsageError(
             f"several processes with --net {recipe.net} on kopal's own engine", "PyTorch", "add --engine torch"
         )
+
+
+def refuse_head(recipe: Recipe) -> None:
+    """Raises `UsageError`: what a net that learns from pixels ends in is its own, and fine-tuning goes on from one."""
+    if fine_tunes(recipe):
+        raise UsageError(
+            f"head {recipe.head} would do nothing: with --tune {recipe.tune} the head is a layer that learns on",
+            "another head on frozen features, or fine-tuning",
+            "leave out --head or --tune",
+        )
+    raise UsageError(
+        f"head {recipe.head} would do nothing: --net {recipe.net} learns its own from pixels",
+        "a head on the frozen features of a net with embedded weights",
+        "leave --head out, or say --weights auto with the net " + next(iter(PRETRAINED)),
+    )
+
+
+def refuse_int8(recipe: Recipe) -> None:
+    """Raises `UsageError`: a net that learns needs numbers that can change by little."""
+    if fine_tunes(recipe):
+        raise UsageError(
+            f"features {recipe.features} with --tune {recipe.tune}, under which the net learns",
+            "frozen features, or fine-tuning",
+            "leave out --features or --tune",
+        )
+    raise UsageError(
+        f"features {recipe.features} with a net that learns: --net {recipe.net} is not frozen",
+        "the frozen features of a net with embedded weights",
+        "leave --features out",
+    )
 
 
 def _check_engine(recipe: Recipe) -> None:

@@ -19,7 +19,7 @@ from kopal.audit import Audit, audit, check_different
 from kopal.backends.onnx_backend import classifier_model
 from kopal.backends.torch_module import require_torch
 from kopal.datasets import FEWEST, Dataset, Labelled, check_learnable
-from kopal.errors import TogetherError, UsageError
+from kopal.errors import TogetherError
 from kopal.features import Backbone, Photos, read
 from kopal.fit import scratch, tune
 from kopal.fit.backbones import backbone_of, starts_frozen
@@ -37,7 +37,6 @@ from kopal.log import Ledger, Log, Note, Progress
 from kopal.looks import album
 from kopal.nets.fold import Weights
 from kopal.nets.net import Net
-from kopal.nets.weights import PRETRAINED
 from kopal.parallel import ordered
 from kopal.pixels import PixelPhotos, pixel_context, read_pixels
 from kopal.plan import plan
@@ -179,36 +178,6 @@ def rate_from_pixels(recipe: Recipe, dataset: Dataset, around: Circumstances, lo
     photos, *_ = read_in_parts(recipe, scratch.geometry(recipe, dataset, log), dataset, around, log)
     with learning(recipe):
         return scratch.find_rate(recipe, photos, log, around.world, _speeds(around))
-
-
-def refuse_head(recipe: Recipe) -> None:
-    """Raises `UsageError`: what a net that learns from pixels ends in is its own, and fine-tuning goes on from one."""
-    if fine_tunes(recipe):
-        raise UsageError(
-            f"head {recipe.head} would do nothing: with --tune {recipe.tune} the head is a layer that learns on",
-            "another head on frozen features, or fine-tuning",
-            "leave out --head or --tune",
-        )
-    raise UsageError(
-        f"head {recipe.head} would do nothing: --net {recipe.net} learns its own from pixels",
-        "a head on the frozen features of a net with embedded weights",
-        "leave --head out, or say --weights auto with the net " + next(iter(PRETRAINED)),
-    )
-
-
-def refuse_int8(recipe: Recipe) -> None:
-    """Raises `UsageError`: a net that learns needs numbers that can change by little."""
-    if fine_tunes(recipe):
-        raise UsageError(
-            f"features {recipe.features} with --tune {recipe.tune}, under which the net learns",
-            "frozen features, or fine-tuning",
-            "leave out --features or --tune",
-        )
-    raise UsageError(
-        f"features {recipe.features} with a net that learns: --net {recipe.net} is not frozen",
-        "the frozen features of a net with embedded weights",
-        "leave --features out",
-    )
 
 
 def read_in_parts(

@@ -20,10 +20,10 @@ from kopal.fit.pupil import torch_is_there
 from kopal.fit.world import ALONE, World
 from kopal.log import Note
 from kopal.numbered import own_run
-from kopal.outset import check_together
+from kopal.outset import check_together, refuse_head, refuse_int8
 from kopal.pipeline import assist, train
 from kopal.recipes import NOT_OF_TUNING, Recipe
-from kopal.ways import fine_tunes, refuse_head, refuse_int8, starts_from_imagenet
+from kopal.ways import fine_tunes, starts_from_imagenet
 
 OPTIONS = {"rate": "--lr", "penalty": "--l2"}
 FAILED = 1
