@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import CLASSES, draw
+from conftest import CLASSES, draw, make_pictures
 from kopal.cli.screen import Screen
 from kopal.fit.loop import Epoch, Place
 from kopal.fit.scratch import Course
@@ -46,6 +47,17 @@ def left(lines: list[str]) -> list[str]:
 def test_what_is_left_is_so_many_epochs_times_the_seconds_of_one(capfd: pytest.CaptureFixture[str]) -> None:
     lines = told(capfd)
     assert left(lines) == ["8 min", "7 min", "6 min", "5 min", "4 min", "3 min", "2 min", "2 min", "50 s", ""]
+
+
+def test_within_an_epoch_the_loss_so_far_runs_along(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("kopal.cli.screen.PLAIN_INTERVAL", 0.0)
+    made = recipe(net="garment", engine="numpy", epochs=1, batch=8)
+    train(make_pictures(tmp_path / "few", 12), tmp_path / "run", made, log=Screen())
+    lines = [line for line in capfd.readouterr().err.splitlines() if "photos of the epoch" in line]
+    assert len(lines) >= 2
+    assert all(re.search(r", loss \d\.\d{4}$", line) for line in lines)
 
 
 def test_of_a_budget_what_was_spent_before_the_cut_is_gone(capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,11 +11,12 @@ from kopal.ledger import LedgerRow
 
 @dataclass(frozen=True)
 class Progress:
-    """A long step on its way: `done` of `total` units of `what`."""
+    """A long step on its way: `done` of `total` units of `what`, and what there is to say of it `so_far`."""
 
     what: str
     done: int
     total: int
+    so_far: str = ""
 
 
 @dataclass(frozen=True)

@@ -90,13 +90,13 @@ class Screen:
                 self._bar.start()
         rate = progress.done / (now - self._started) if now > self._started else 0.0
         if self._bar is not None:
-            self._bar.update(self._task, completed=progress.done, rate=f"{rate:.0f}/s" if rate >= 10 else "")
+            told = f"{rate:.0f}/s " if rate >= 10 else ""
+            self._bar.update(self._task, completed=progress.done, rate=told + progress.so_far)
         elif now - self._said >= PLAIN_INTERVAL:
             self._said = now
             left = (progress.total - progress.done) / rate if rate else 0.0
-            say(
-                f"  {progress.done} of {progress.total} {progress.what}, {rate:.0f}/s, {seconds(left)} left", sys.stderr
-            )
+            told = f"{rate:.0f}/s, {seconds(left)} left{', ' if progress.so_far else ''}{progress.so_far}"
+            say(f"  {progress.done} of {progress.total} {progress.what}, {told}", sys.stderr)
         if progress.done >= progress.total:
             self._close()
 

@@ -57,7 +57,7 @@ def kept(
             best = learner.weights() if epoch.best else best
             log(epoch)
         else:
-            log(Progress("photos of the epoch", place.photos, place.of))
+            log(Progress("photos of the epoch", place.photos, place.of, f"loss {place.loss / place.photos:.4f}"))
         if place.ended or (keeping.every and place.step % keeping.every == 0 and not place.cut):
             before, fault = fault, _keep(keeping, place, learner, best, found)
             if fault and fault != before:
