@@ -154,7 +154,7 @@ def test_nor_do_they_where_the_file_system_has_no_locks(tmp_path: Path, journal:
         full.close()
     said = shared_by_many(tmp_path, "unix-none")
     assert [wrong for wrong, _, _ in said] == [0] * PROCESSES
-    if journal == "WAL":  # which never writes over a row; else how soon the file breaks is chance, and it may be at once
+    if journal == "WAL":  # with any other, how soon the file breaks is chance, and it may be at once
         assert sum(read for _, read, _ in said) > 0.1 * PROCESSES * OPERATIONS
     assert all(fault.startswith("the cache is ") for _, _, faults in said for fault in faults)
 
