@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 
 from header import once, print_header
-from kopal.arrays import keep_heap
 from kopal.fit.augment import PRESETS
+from kopal.heap import keep_heap
 
 ROUNDS = 40
 

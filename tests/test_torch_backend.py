@@ -37,6 +37,7 @@ from test_nets_parity import furthest, pixels_for, run_onnx
 
 torch = pytest.importorskip("torch")
 
+from kopal.backends import torch_backend  # noqa: E402 - only where PyTorch is
 from kopal.backends.torch_backend import TorchNet, forward  # noqa: E402 - only where PyTorch is
 from kopal.fit.torch_learner import TorchLearner  # noqa: E402
 
@@ -198,6 +199,39 @@ def test_a_frozen_batch_norm_neither_uses_its_batch_nor_moves() -> None:
     module = TorchNet(net, weights).train().requires_grad_(False)
     np.testing.assert_array_equal(module(torch.from_numpy(pixels)).numpy(), on_torch(net, weights, pixels))
     np.testing.assert_array_equal(module.tensors()["norm.running_mean"].numpy(), weights["norm.running_mean"])
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet-lite0"])
+def test_a_norm_that_is_frozen_after_a_convolution_is_one_with_it_and_what_learns_learns_as_before(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = smallest(name)
+    weights, pixels = random_weights(net), torch.from_numpy(pixels_for(net))
+
+    def there_and_back() -> tuple[dict[str, Any], int]:
+        module, kept = TorchNet(net, weights).train(), dict[int, int]()
+        for path, tensor in module.tensors().items():
+            if f"{path.rpartition('.')[0]}.running_mean" in module.tensors() and path.endswith(".weight"):
+                tensor.requires_grad_(False)
+
+        def keep(saved: Any) -> Any:
+            if len(saved) == len(pixels):  # else it is a weight
+                kept[saved.data_ptr()] = saved.numel()
+            return saved
+
+        torch.manual_seed(0)  # what is dropped
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+            scores = module(pixels)
+        scores.square().mean().backward()
+        grads = {path: tensor.grad for path, tensor in module.tensors().items() if tensor.requires_grad}
+        return {"scores": scores.detach(), **grads}, sum(kept.values())
+
+    folded, little = there_and_back()
+    monkeypatch.setattr(torch_backend, "fold_norms", lambda body, weights, *given: (body, weights))
+    plain, much = there_and_back()
+    for path, found in plain.items():
+        assert torch.allclose(folded[path], found, rtol=1e-3, atol=1e-4 * float(found.abs().max())), path
+    assert little < 0.8 * much
 
 
 def test_a_net_learns_copies_of_its_weights_and_statistics_are_no_parameters() -> None:

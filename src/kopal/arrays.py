@@ -58,13 +58,3 @@ def cross_entropy(log_probabilities: Floats, target: Labels | Floats) -> Floats:
         return np.asarray(-log_probabilities[np.arange(len(target)), target])
     # A zero of the target silences its class, also where log p̂ is -inf.
     return np.asarray(-(target * np.where(target > 0, log_probabilities, 0)).sum(axis=-1))
-
-
-def keep_heap() -> None:
-    """Let the C library keep memory that a training step frees, for the next step, which wants the same again.
-
-    glibc returns the top of its heap to the system as soon as it is free and has every page faulted in anew, which
-    can cost as much as the step itself (benchmarks/engine.py: 1.5 ms against 0.9). Its threshold follows the largest
-    block that was ever freed, up to 32 MB (mallopt(3)). Elsewhere this does nothing.
-    """
-    np.empty(31 << 20, np.uint8)

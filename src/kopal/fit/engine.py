@@ -8,11 +8,12 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from kopal.arrays import Pixels, Scores, keep_heap
+from kopal.arrays import Pixels, Scores
 from kopal.autograd import SGD, Adam, AdamW, Optimiser, Tensor, clip, cross_entropy, initialise, no_grad
 from kopal.backends.numpy_backend import arrays, forward, learning, tensors
 from kopal.fit.learner import Targets, distributions
 from kopal.fit.stepping import Stepping
+from kopal.heap import keep_heap
 from kopal.nets.describe import describe
 from kopal.nets.net import Net
 

@@ -12,9 +12,10 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from kopal.arrays import Pixels, Scores, cross_entropy, keep_heap, log_softmax
+from kopal.arrays import Pixels, Scores, cross_entropy, log_softmax
 from kopal.fit.learner import Targets, distributions
 from kopal.fit.normalise import Normalisation
+from kopal.heap import keep_heap
 
 Matrix = NDArray[np.float32]
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kopal.arrays import keep_heap
 from kopal.errors import UsageError
 from kopal.fit.freedom import Freedom
 from kopal.fit.learner import Learner
@@ -21,6 +20,7 @@ from kopal.fit.speed import Choice, choose, remembered
 from kopal.fit.stepping import Stepping
 from kopal.fit.torch_learner import TorchLearner
 from kopal.fit.world import ALONE, World
+from kopal.heap import keep_heap
 from kopal.nets.describe import describe
 from kopal.nets.net import Net
 from kopal.parallel import cores
