@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Parameters of mallopt(3)."""
@@ -21,9 +23,19 @@ def keep_heap() -> None:
     as much as the step itself (benchmarks/engine.py: 1.5 ms against 0.9), and a third of a step of a large net
     (docs/measurements.md). It holds until the process ends. Elsewhere than with glibc this does nothing.
     """
-    if sys.platform != "linux":
-        return
-    with suppress(AttributeError, OSError):  # another C library
-        library = ctypes.CDLL(None)
+    with _glibc() as library:
         library.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
         library.mallopt(M_TRIM_THRESHOLD, FREE_KEPT)
+
+
+def give_back() -> None:
+    """Return to the system what was kept and is free, once no step follows."""
+    with _glibc() as library:
+        library.malloc_trim(0)
+
+
+@contextmanager
+def _glibc() -> Iterator[Any]:
+    """The C library, if it has what glibc has; else the block ends where it asks for that."""
+    with suppress(AttributeError):
+        yield ctypes.CDLL(None) if sys.platform == "linux" else None

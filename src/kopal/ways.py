@@ -31,6 +31,7 @@ from kopal.fit.keeping import Keeping
 from kopal.fit.lr_finder import Sweep
 from kopal.fit.pupil import engine_of
 from kopal.fit.world import World
+from kopal.heap import give_back
 from kopal.images import Geometry
 from kopal.ledger import LedgerRow
 from kopal.log import Ledger, Log, Note, Progress
@@ -200,10 +201,11 @@ def read_in_parts(
 
 @contextmanager
 def learning(recipe: Recipe) -> Iterator[None]:
-    """Around whatever learns from pixels: overflow without warnings, one pool of threads."""
+    """Around whatever learns from pixels: overflow without warnings, one pool of threads, its memory given back."""
     # A rate too high overflows; the loop says so once and in words. PyTorch's threads are not to wait for NumPy's.
     with np.errstate(all="ignore"), threadpool_limits(1 if engine_of(recipe) == "torch" else None, user_api="blas"):
         yield
+    give_back()
 
 
 def _speeds(around: Circumstances) -> Path | None:
