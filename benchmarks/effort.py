@@ -5,7 +5,8 @@
 A folder may also be digits or fashion-mnist. Each training computes everything anew; its seconds are those of the
 process, all threads together, so that a busy machine counts for little. Accuracy is out of fold, with its interval;
 the gain over balanced is of the same photos, both judged by heads that never saw them, with the 95 % interval of a mean
-of paired differences.
+of paired differences. At the end the macro mean of each effort: every folder counts alike, and the photos of each are a
+sample of their own.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     print_header(__doc__.splitlines()[0])
     efforts = sorted(options.efforts.split(","), key=lambda effort: effort != "balanced")
+    everywhere: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {effort: [] for effort in efforts}
     for folder in options.folders:
         dataset = sample(folder, options.photos)
         print(f"{folder.rstrip('/').rsplit('/', 1)[-1]}, n = {len(dataset)}, {options.seeds} seeds")
@@ -43,7 +45,17 @@ def main() -> None:
             runs, seconds = zip(*(timed(dataset, effort, seed) for seed in range(options.seeds)), strict=True)
             right = np.stack([answered(run) for run in runs])
             usual = right if usual is None else usual
+            everywhere[effort].append((100 * right.mean(axis=0), 100 * (right.mean(axis=0) - usual.mean(axis=0))))
             report(effort, right, usual, list(seconds), [run.report.log_loss for run in runs])
+    for effort, found in everywhere.items():
+        accuracies, gains = zip(*found, strict=True)
+        print(f"  {effort:9} macro mean {macro(accuracies)} %, gain {macro(gains)} points")
+
+
+def macro(folders: tuple[np.ndarray, ...]) -> str:
+    """A number a photo in each folder → the mean of the folders' means, with its 95 % interval."""
+    error = sum(photos.var() / len(photos) for photos in folders) ** 0.5 / len(folders)
+    return f"{np.mean([photos.mean() for photos in folders]):.2f} ± {1.96 * error:.2f}"
 
 
 def timed(dataset: Dataset, effort: str, seed: int) -> tuple[Run, float]:

@@ -267,6 +267,19 @@ def test_a_damaged_run_is_one_error(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("key", ["accuracy", "confusion", "per_class", "interval", "n"])
+def test_a_text_where_a_number_belongs_is_a_damaged_run_too(
+    confused: Run, tmp_path: Path, kopal: Kopal, key: str
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(confused.folder, broken)
+    report = json.loads((broken / "report.json").read_text(encoding="utf-8"))
+    (broken / "report.json").write_text(json.dumps({**report, key: "high"}), encoding="utf-8")
+    code, _, err = kopal("report", broken)
+    assert code == 2
+    assert "the run in" in err and "is damaged" in err and "Traceback" not in err
+
+
 def test_pictures_end_where_the_page_would_grow_too_large(confused: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     import kopal.report.page.thumbnails as module
 

@@ -17,6 +17,9 @@ from kopal.errors import UsageError
 from kopal.files import shown
 from kopal.run import MODEL, PHOTOS, PREDICTIONS, RECIPE, REPORT, check_finished
 
+NOT_AS_WRITTEN = (ValueError, LookupError, TypeError, AttributeError)
+"""What meets a text where a number belongs, and the like."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -108,11 +111,16 @@ def read_facts(folder: Path, report: Mapping[str, Any] | None = None, classifier
         facts = Facts(folder, report, recipe, model, answers, photos, history, left_out)
         if tuple(report["classes"]) != facts.classes or {answer.truth for answer in answers} - {*facts.classes}:
             raise ValueError("report.json, predictions.csv and model.onnx name other classes")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
-        raise UsageError(
-            f"the run in {shown(folder)} is damaged: {error}", "the files as kopal train wrote them", "train again"
-        ) from error
+    except (OSError, csv.Error, *NOT_AS_WRITTEN) as error:
+        raise damaged(folder, error) from error
     return facts
+
+
+def damaged(folder: Path, error: Exception) -> UsageError:
+    """What to say of a run whose files hold something else than was written."""
+    return UsageError(
+        f"the run in {shown(folder)} is damaged: {error}", "the files as kopal train wrote them", "train again"
+    )
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from kopal.classifier import Classifier
 from kopal.datasets import Source
-from kopal.report.page.facts import read_facts
+from kopal.report.page.facts import NOT_AS_WRITTEN, damaged, read_facts
 from kopal.report.page.sections import answers, data, mistakes, trust
 from kopal.report.page.sections.learning import growth, learning
 from kopal.report.page.sections.provenance import provenance
@@ -36,22 +36,27 @@ def run_page(
     same run gives the same page. Raises `UsageError` for a folder that holds no finished run.
     """
     facts = read_facts(folder, report, classifier)
-    near = mistakes.nearest(facts) if facts.photos else {}
-    thumbnails = Thumbnails(
-        source, chain(mistakes.wanted(facts, near), trust.wanted(facts), data.wanted(facts), answers.wanted(facts))
-    )
-    sections = [
-        summary(facts),
-        answers.answers(facts, thumbnails),
-        answers.classes(facts),
-        mistakes.mistakes(facts, source, thumbnails, near),
-        trust.trust(facts, thumbnails),
-        weights(facts),
-        data.data(facts, thumbnails),
-        learning(facts),
-        growth(facts),
-        provenance(facts),
-    ]
+    try:
+        near = mistakes.nearest(facts) if facts.photos else {}
+        thumbnails = Thumbnails(
+            source, chain(mistakes.wanted(facts, near), trust.wanted(facts), data.wanted(facts), answers.wanted(facts))
+        )
+        sections = [
+            summary(facts),
+            answers.answers(facts, thumbnails),
+            answers.classes(facts),
+            mistakes.mistakes(facts, source, thumbnails, near),
+            trust.trust(facts, thumbnails),
+            weights(facts),
+            data.data(facts, thumbnails),
+            learning(facts),
+            growth(facts),
+            provenance(facts),
+        ]
+    except NOT_AS_WRITTEN as error:
+        if report is not None:
+            raise
+        raise damaged(folder, error) from error
     title = facts.report.get("title", folder.resolve().name)
     return document(title, WORDS, [part for part in sections if part], "report")
 
