@@ -32,6 +32,8 @@ from lite0 import published_tensors  # noqa: E402
 class Told(Callback):
     """What the net was worth after each epoch, and when."""
 
+    order = 60  # after the recorder, which has it
+
     def after_epoch(self) -> None:
         if self.learn.recorder.values and not hasattr(self.learn, "lr_finder"):
             print(f"{time.perf_counter() - STARTED:.1f} {self.learn.recorder.values[-1][-1]:.4f}", flush=True)
