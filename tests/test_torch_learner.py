@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from kopal.errors import UsageError
 from kopal.fit.engine import EngineLearner, start
 from kopal.fit.learner import Learner
 from kopal.fit.speed import Choice
@@ -297,3 +298,25 @@ def test_another_way_of_computing_gives_about_the_same_weights_in_float32(choice
     difference = apart(learner.weights(), usual.weights())
     assert (1e-5 < difference < 0.05) if choice.bfloat16 else difference < 1e-5
     assert learner.scores(some[0][0]).dtype == np.float32
+
+
+def test_too_little_memory_is_one_error_that_says_what_takes_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, (pixels, labels) = TorchLearner(NORMED, weights_of(NORMED)), batches(NORMED, 1)[0]
+
+    def greedy(*given: Any) -> Any:
+        return torch.empty(1 << 60, dtype=torch.uint8)
+
+    monkeypatch.setattr("kopal.backends.torch_backend.forward", greedy)
+    monkeypatch.setattr("kopal.fit.torch_learner.forward", greedy)
+    with pytest.raises(UsageError, match="out of memory on cpu with 6 photos of 8 x 9 at once") as caught:
+        learner.learn(pixels, labels, 0.1)
+    assert "--batch 3" in caught.value.fix
+    with pytest.raises(UsageError, match="out of memory"):
+        learner.scores(pixels)
+
+
+def test_other_errors_of_pytorch_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kopal.backends.torch_backend.forward", lambda *given: torch.zeros(2) @ torch.zeros(3))
+    pixels, labels = batches(NORMED, 1)[0]
+    with pytest.raises(RuntimeError, match="size"):
+        TorchLearner(NORMED, weights_of(NORMED)).learn(pixels, labels, 0.1)

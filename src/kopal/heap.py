@@ -37,5 +37,5 @@ def give_back() -> None:
 @contextmanager
 def _glibc() -> Iterator[Any]:
     """The C library, if it has what glibc has; else the block ends where it asks for that."""
-    with suppress(AttributeError):
+    with suppress(AttributeError, OSError):
         yield ctypes.CDLL(None) if sys.platform == "linux" else None

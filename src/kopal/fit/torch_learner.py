@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, final
@@ -16,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from kopal.arrays import Pixels, Scores
 from kopal.backends.torch_backend import TorchNet, forward
+from kopal.errors import UsageError
 from kopal.fit.freedom import Freedom
 from kopal.fit.learner import Targets
 from kopal.fit.speed import Choice
@@ -65,12 +67,15 @@ class TorchLearner:
         """One step on pixels (n, H, W, C) and labels (n,) or distributions (n, K); see `Learner`."""
         for group in self._optimiser.param_groups:
             group["lr"] = rate * group["factor"]
-        with self._draws(), self._autocast():
-            scores = self._model(self._sent(pixels))
-        loss = F.cross_entropy(scores, self._sent(targets), reduction="sum", label_smoothing=self._stepping.smoothing)
         of = of or len(pixels)
-        # Processes average their gradients: each scales its share of the mean up before.
-        torch.autograd.backward(loss, torch.full_like(loss, self._world.size / of))
+        with _room_for(pixels, self._device):
+            with self._draws(), self._autocast():
+                scores = self._model(self._sent(pixels))
+            loss = F.cross_entropy(
+                scores, self._sent(targets), reduction="sum", label_smoothing=self._stepping.smoothing
+            )
+            # Processes average their gradients: each scales its share of the mean up before.
+            torch.autograd.backward(loss, torch.full_like(loss, self._world.size / of))
         if self._stepping.clip:
             torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._stepping.clip)
         self._optimiser.step()
@@ -85,7 +90,7 @@ class TorchLearner:
 
     def scores(self, pixels: Pixels) -> Scores:
         """Pixels (N, H, W, C) → scores (N, K), of the running average where there is one."""
-        with torch.inference_mode(), self._autocast():
+        with _room_for(pixels, self._device), torch.inference_mode(), self._autocast():
             scores = forward(self._net.net, self._answering(), self._sent(pixels), self._choice.channels_last)
         found: Scores = scores.cpu().numpy()
         return found
@@ -174,6 +179,22 @@ class TorchLearner:
         # PyTorch warns of memory that it may not write to, though nothing here would.
         kind = array.dtype if array.dtype == np.uint8 else np.float32 if array.dtype.kind == "f" else np.int64
         return torch.from_numpy(np.require(array, kind, ["C", "W"])).to(self._device)
+
+
+@contextmanager
+def _room_for(pixels: Pixels, device: torch.device) -> Iterator[None]:
+    """Around what computes: PyTorch's words for too little memory become `UsageError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not re.search("tried to allocate|out of memory", str(error), re.IGNORECASE):
+            raise
+        count, height, width = pixels.shape[:3]
+        raise UsageError(
+            f"out of memory on {device.type} with {count} photos of {height} x {width} at once",
+            "room for all that a step keeps until its way back",
+            f"say --batch {max(1, count // 2)}, a smaller --image-size, or let fewer stages learn with --tune last:N",
+        ) from error
 
 
 def _has_idle_weights(net: Net, weights: Mapping[str, Array]) -> bool:
