@@ -9,6 +9,7 @@ an older PyTorch.
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 
 STARTED = time.perf_counter()
@@ -53,7 +54,13 @@ def main() -> None:
         batch_tfms=[*aug_transforms(size=224), Normalize.from_stats(*[(0.5, 0.5, 0.5)] * 2, cuda=False)],
     )
     learner = vision_learner(
-        data, "tf_efficientnet_lite0", metrics=accuracy, pretrained=False, normalize=False, cbs=[Told()]
+        data,
+        "tf_efficientnet_lite0",
+        metrics=accuracy,
+        pretrained=False,
+        normalize=False,
+        cbs=[Told()],
+        path=tempfile.mkdtemp(),  # its finder keeps the weights there, else beside the photos
     )
     body = learner.model[0].model
     names = body.state_dict()
