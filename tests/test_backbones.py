@@ -425,6 +425,22 @@ def test_a_timm_net_with_weights_from_a_file_gives_timms_features(name: str, tmp
     assert backbone_of(from_file(tmp_path, as_file(state), f"timm:{name}", side=80)).net.image == (80, 80, 3)
 
 
+@pytest.mark.parametrize("name", ["test_convnext", "test_vit", "test_resnet", "test_efficientnet"])
+def test_a_timm_nets_own_head_can_be_asked_where_it_is_imagenets(name: str, tmp_path: Path) -> None:
+    torch, timm = pytest.importorskip("torch"), pytest.importorskip("timm")
+    torch.manual_seed(0)
+    module = timm.create_model(name)
+    backbone = backbone_of(from_file(tmp_path, as_file(module.state_dict()), f"timm:{name}", side=0))
+    assert backbone.head is not None
+    weight, bias = backbone.head
+    pixels = pixels_for(backbone.net)
+    config = module.pretrained_cfg
+    theirs = run_torch(module.eval(), pixels, config["mean"], config["std"])
+    np.testing.assert_allclose(backbone.features(pixels) @ weight.T + bias, theirs, atol=1e-3 * np.ptp(theirs))
+    five = timm.create_model(name, num_classes=5).state_dict()
+    assert backbone_of(from_file(tmp_path, as_file(five), f"timm:{name}", side=0)).head is None
+
+
 def test_a_timm_backbone_becomes_a_model_file(tmp_path: Path, convnext: Any, photos: Path) -> None:
     made = replace(timm_file(tmp_path, convnext.state_dict()), penalties=(1.0,), folds=2)
     run = train(photos, tmp_path / "out", made, cache=False)

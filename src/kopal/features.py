@@ -30,6 +30,8 @@ from kopal.runtime import run_session, session
 from kopal.splits import together
 from kopal.store import Store
 
+IMAGENET = 1000
+"""The classes of a head that can be asked whether it knows the photos."""
 Head: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 SMALL_SIDE = images.FULL_SIDE
 """Photos natively at most this wide and high are also kept as they are, for a model on raw pixels."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kopal.backends.weights_file import finite, read_file, weights_in
 from kopal.errors import UsageError
-from kopal.features import Backbone, Head
+from kopal.features import IMAGENET, Backbone, Head
 from kopal.files import shown
 from kopal.fit.downloads import published_file
 from kopal.fit.foreign import is_foreign
@@ -34,8 +34,6 @@ from kopal.recipes import Recipe, is_file
 
 Origin = Mapping[str, str]
 Arrays = dict[str, NDArray[np.float32]]
-IMAGENET = 1000
-"""The classes of a head that can be asked whether it knows the photos."""
 
 
 def starts_frozen(recipe: Recipe) -> bool:

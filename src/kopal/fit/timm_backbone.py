@@ -16,7 +16,7 @@ from kopal.backends.torch_leaf import as_leaf, brief
 from kopal.backends.torch_module import require_torch, set_mode
 from kopal.backends.weights_file import Arrays, finite, read_file, weights_in
 from kopal.errors import UsageError, WeightsError, WeightsMissing
-from kopal.features import Backbone
+from kopal.features import IMAGENET, Backbone, Head
 from kopal.files import shown
 from kopal.fit.downloads import compare, fetch, weights_folder
 from kopal.fit.foreign import (
@@ -64,12 +64,12 @@ def timm_backbone(recipe: Recipe, download: bool, log: Log, keep: bool = True) -
         compare(f"{recipe.net}/{path.name}", sha256, shown(path), log, keep)
     arrays = weights_in(data, path.name)
     finite(arrays, path.name)
-    module = _with_weights(name, config, arrays, image, path.name)
+    module, head = _with_weights(name, config, arrays, image, path.name)
     leaf = as_leaf(recipe.net, module, _width(recipe.net, module, image), image)
     net = Net(recipe.net, image, chain(normalize=timm_normalize(config, image[2]), module=leaf))
     named = str(config.get("interpolation"))
     geometry = Geometry(*image, filter=named if named in FILTERS else "bicubic")
-    return Backbone(net, starting_weights(net), geometry, {**origin, "sha256": sha256})
+    return Backbone(net, starting_weights(net), geometry, {**origin, "sha256": sha256}, head)
 
 
 def _image(config: Mapping[str, Any], side: int) -> Image:
@@ -77,8 +77,10 @@ def _image(config: Mapping[str, Any], side: int) -> Image:
     return (side, side, channels) if side else (height, width, channels)
 
 
-def _with_weights(name: str, config: Mapping[str, Any], arrays: Arrays, image: Image, file: str) -> Any:
-    """The module with these weights, nothing missing and nothing left over, and then without its classifier."""
+def _with_weights(
+    name: str, config: Mapping[str, Any], arrays: Arrays, image: Image, file: str
+) -> tuple[Any, Head | None]:
+    """The module with these weights, nothing missing and nothing left over, then without its classifier; and that."""
     torch = require_torch()
     classes, offset = _classes(config, arrays), int(config.get("label_offset") or 0)
     if classes == int(config["num_classes"]) + offset:
@@ -101,10 +103,25 @@ def _with_weights(name: str, config: Mapping[str, Any], arrays: Arrays, image: I
             "the tensors of that net, by timm's names",
             "take the weights of the same net",
         ) from error
-    if classes:
-        module.reset_classifier(0)
+    head = _without_classifier(module, image) if classes else None
     module.pretrained_cfg = module.default_cfg = None  # they hold the tensors once more
-    return module
+    return module, head
+
+
+def _without_classifier(module: Any, image: Image) -> Head | None:
+    """Take the classifier away: given back where it is ImageNet's, and affine in the features that are left."""
+    torch = require_torch()
+    set_mode(module, training=False)
+    some = torch.randn((1, image[2], *image[:2]), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        last, scores = module.get_classifier(), module(some)
+        module.reset_classifier(0)
+        features = module(some)
+        if not isinstance(last, torch.nn.Linear) or last.bias is None or scores.shape != (1, IMAGENET):
+            return None
+        if features.shape != (1, last.in_features) or not torch.allclose(last(features), scores, 1e-3, 1e-4):
+            return None
+    return last.weight.detach().numpy().copy(), last.bias.detach().numpy().copy()
 
 
 def _difference(arrays: Arrays, wanted: Mapping[str, Any], error: Exception) -> str:
