@@ -5,10 +5,10 @@
 
 epoch: EfficientNet-Lite0 on photos of FOLDER. Ours learns from what the frozen stages made of each photo and of its
 mirror image, computed as fit/speed.py finds best here; plain PyTorch runs the same net in float32, the same stages
-learning, the whole forward each epoch, same photos in memory, same batch and optimiser, in a process of its own, since
-kopal changes how its process keeps memory. In turn; the seconds that computing the activations takes once are printed
-beside. accuracy: `kopal.train` with each budget, the
-validation accuracy of the probe and of what was kept against the minutes of the whole run.
+learning, the whole forward each epoch, same photos in memory, same batch and optimiser, in a process of its own
+("plain"), since kopal changes how its process keeps memory. In turn; the seconds that computing the activations takes
+once are printed beside. accuracy: `kopal.train` with each budget, the validation accuracy of the probe and of what was
+kept against the minutes of the whole run.
 """
 
 from __future__ import annotations

@@ -203,9 +203,12 @@ def read_in_parts(
 def learning(recipe: Recipe) -> Iterator[None]:
     """Around whatever learns from pixels: overflow without warnings, one pool of threads, its memory given back."""
     # A rate too high overflows; the loop says so once and in words. PyTorch's threads are not to wait for NumPy's.
-    with np.errstate(all="ignore"), threadpool_limits(1 if engine_of(recipe) == "torch" else None, user_api="blas"):
-        yield
-    give_back()
+    pools = threadpool_limits(1 if engine_of(recipe) == "torch" else None, user_api="blas")
+    try:
+        with np.errstate(all="ignore"), pools:
+            yield
+    finally:
+        give_back()
 
 
 def _speeds(around: Circumstances) -> Path | None:
